@@ -1,0 +1,44 @@
+//! What the kernel side counts, for each kind and processor: the left side of
+//! produced = delivered + lost + dropped.
+
+/// What became of an occurrence that passed the filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Outcome {
+    /// Every occurrence, before anything can go wrong with it.
+    Produced = 0,
+    /// The ring was full.
+    LostRing = 1,
+    /// Every scratch slot of the processor was in use by programs that this one interrupted.
+    DroppedScratch = 2,
+    /// A kernel structure could not be read.
+    DroppedFault = 3,
+    /// A system call through an entry that is not decoded (`socketcall`).
+    DroppedCompat = 4,
+}
+
+impl Outcome {
+    /// The ways to be lost or dropped; everything but [`Outcome::Produced`].
+    pub const LOSSES: [Self; 4] =
+        [Self::LostRing, Self::DroppedScratch, Self::DroppedFault, Self::DroppedCompat];
+    pub const COUNT: u32 = 5;
+
+    /// The `reason` label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Produced => "produced",
+            Self::LostRing => "ring_full",
+            Self::DroppedScratch => "scratch_busy",
+            Self::DroppedFault => "kernel_read",
+            Self::DroppedCompat => "compat_syscall",
+        }
+    }
+}
+
+/// Entries of the counter map.
+pub const SLOTS: u32 = 16 * Outcome::COUNT;
+
+/// Index of a counter in the map.
+pub const fn slot(kind: crate::Kind, outcome: Outcome) -> u32 {
+    kind as u32 * Outcome::COUNT + outcome as u32
+}

@@ -1,0 +1,71 @@
+//! A program was executed.
+
+use crate::header::Header;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The most bytes of arguments, and of environment, that are carried.
+pub const STRINGS_MAX: usize = 32 * 1024;
+
+/// The executable is an anonymous file in memory (`memfd_create`).
+pub const FROM_MEMFD: u32 = 1 << 0;
+/// The executable lies in the writable layer of an overlay mount, not in the image.
+pub const UPPER_LAYER: u32 = 1 << 1;
+
+/// `sched_process_exec`. Variable parts, in this order: `filename`, `exe`, `cwd`, `argv`, `env`.
+///
+/// `filename` is the text that the kernel was asked to execute; `exe` and `cwd` are components as
+/// [`crate::path`] describes; `argv` and `env` are the NUL-separated strings of the new program.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Exec {
+    pub header: Header,
+    pub file: FileId,
+    /// [`FROM_MEMFD`] and [`UPPER_LAYER`].
+    pub flags: u32,
+    /// [`crate::path`] flags of `exe`.
+    pub exe_flags: u32,
+    /// [`crate::path`] flags of `cwd`.
+    pub cwd_flags: u32,
+    pub filename_len: u32,
+    pub exe_len: u32,
+    pub cwd_len: u32,
+    /// Bytes carried.
+    pub argv_len: u32,
+    /// Bytes of the whole argument list: larger than `argv_len` when it was cut.
+    pub argv_total: u32,
+    pub env_len: u32,
+    pub env_total: u32,
+    pub session: Session,
+}
+const _: () = assert!(size_of::<Exec>() == 168);
+
+/// Which file: device, inode, times, and the magic number of its filesystem.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FileId {
+    pub inode: u64,
+    /// Device number as the kernel keeps it: major << 20 | minor.
+    pub device: u32,
+    /// File type and permission bits, as in `st_mode`.
+    pub mode: u32,
+    /// `s_magic` of the filesystem.
+    pub fs_magic: u64,
+}
+
+/// What a process shares with the others of its login.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Session {
+    /// Audit login uid; `u32::MAX` when it was never set.
+    pub login_uid: u32,
+    /// Device number of the controlling terminal (major << 20 | minor), or 0.
+    pub tty: u32,
+    /// Session and process group leaders, in the initial pid namespace.
+    pub sid: u32,
+    pub pgid: u32,
+    /// Process group in the task's own pid namespace.
+    pub vpgid: u32,
+    pub _reserved: u32,
+    /// Effective capabilities, one bit each.
+    pub cap_effective: u64,
+}

@@ -1,0 +1,23 @@
+//! What crosses the kernel/user boundary: records upwards, configuration downwards.
+//!
+//! A record is a [`Header`], the kind's fixed part, then its variable parts in the order in which
+//! the fixed part names their lengths. Everything is native-endian, `repr(C)` and free of padding,
+//! which zerocopy's derives prove at compile time.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod cgroup;
+pub mod config;
+pub mod connect;
+pub mod counters;
+pub mod exec;
+pub mod exit;
+pub mod fork;
+pub mod header;
+pub mod histogram;
+pub mod oom;
+pub mod open;
+pub mod path;
+pub mod sample;
+
+pub use header::{Header, Kind};

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-or-later OR MIT
+//
+// Getters for kernel structures, compiled by clang because rustc emits no CO-RE relocations.
+// Each structure names only the members that are read; the loader finds their real offsets in the
+// running kernel's BTF. No logic lives here: choices between layouts of different kernels are made
+// by asking whether a member exists, which the loader turns into a constant.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long s64;
+typedef int s32;
+
+#define CORE __attribute__((preserve_access_index))
+#define GETTER __attribute__((always_inline))
+
+static long (*bpf_probe_read_kernel)(void *dst, u32 size, const void *from) = (void *)113;
+
+// Reads the member through the helper: for pointers that the verifier does not know.
+#define READ(to, from, member)                                                                     \
+	bpf_probe_read_kernel(&(to), sizeof(to), __builtin_preserve_access_index(&(from)->member))
+
+// BPF_FIELD_EXISTS
+#define EXISTS(type, member) __builtin_preserve_field_info(((struct type *)0)->member, 2)
+
+struct kernfs_node { const char *name; u64 id; struct kernfs_node *parent; } CORE;
+// 6.15 made the parent RCU-protected and renamed it.
+struct kernfs_node___rcu { struct kernfs_node *__parent; } CORE;
+struct cgroup_subsys_state { struct cgroup *cgroup; } CORE;
+struct cgroup { struct kernfs_node *kn; int level; struct cgroup_subsys_state self; } CORE;
+enum cgroup_subsys_id { memory_cgrp_id = 4 };
+struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; } CORE;
+
+struct kuid { u32 val; } CORE;
+// A u64 since 6.3, two u32 before: the same eight bytes.
+struct kernel_cap { u64 val; } CORE;
+struct cred { struct kuid euid, egid; struct kernel_cap cap_effective; } CORE;
+struct qstr { const u8 *name; u32 len; } CORE;
+struct super_block { u32 s_dev; unsigned long s_magic; } CORE;
+struct inode { unsigned long i_ino; u16 i_mode; struct super_block *i_sb; } CORE;
+struct hlist_bl_node { void *next; void **pprev; } CORE;
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct hlist_bl_node d_hash;
+} CORE;
+struct vfsmount { struct dentry *mnt_root; } CORE;
+struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; } CORE;
+struct path { struct vfsmount *mnt; struct dentry *dentry; } CORE;
+struct file { struct path f_path; struct inode *f_inode; void *private_data; } CORE;
+struct fdtable { u32 max_fds; struct file **fd; } CORE;
+struct files_struct { struct fdtable *fdt; } CORE;
+struct fs_struct { struct path pwd; } CORE;
+
+struct percpu_counter { s64 count; } CORE;
+struct mm_struct {
+	unsigned long arg_start, arg_end, env_start, env_end, total_vm;
+	struct percpu_counter rss_stat[4];
+} CORE;
+// Before 6.2 the counters were plain atomics inside a struct of their own.
+struct atomic64 { s64 counter; } CORE;
+struct mm_rss_stat { struct atomic64 count[4]; } CORE;
+struct mm_struct___old { struct mm_rss_stat rss_stat; } CORE;
+
+struct tty_driver { int major; int minor_start; } CORE;
+struct tty_struct { int index; struct tty_driver *driver; } CORE;
+struct upid { int nr; } CORE;
+struct pid { u32 level; struct upid numbers[1]; } CORE;
+struct atomic { int counter; } CORE;
+struct signal_struct {
+	struct atomic live;
+	int group_exit_code;
+	struct pid *pids[4];
+	struct tty_struct *tty;
+	short oom_score_adj;
+} CORE;
+struct thread_info { u32 status; } CORE;
+struct task_struct {
+	struct thread_info thread_info;
+	int pid, tgid;
+	int exit_code;
+	u64 start_boottime;
+	struct task_struct *real_parent, *group_leader;
+	const struct cred *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	struct pid *thread_pid;
+	struct mm_struct *mm;
+	struct css_set *cgroups;
+	struct kuid loginuid;
+	unsigned int __state;
+} CORE;
+// Before 5.14.
+struct task_struct___old { long state; } CORE;
+
+struct linux_binprm { struct file *file; const char *filename; } CORE;
+
+struct in6_addr { u8 bytes[16]; };
+struct sock_common {
+	u32 skc_daddr, skc_rcv_saddr;
+	u16 skc_num;
+	u16 skc_family;
+	struct in6_addr skc_v6_rcv_saddr;
+} CORE;
+struct sock { struct sock_common __sk_common; u16 sk_protocol, sk_type; } CORE;
+struct socket { struct sock *sk; void *file; } CORE;
+
+#if defined(__TARGET_ARCH_arm64)
+struct pt_regs { u64 regs[31]; u64 orig_x0; int syscallno; } CORE;
+#else
+struct pt_regs { unsigned long bx, bp, cx, dx, si, di, r10, r8, r9, ax, orig_ax; } CORE;
+#endif
+
+// One member, read through the helper; 0 where it cannot be read.
+#define GET(name, type, result, member)                                                            \
+	GETTER result name(const struct type *from)                                                \
+	{                                                                                          \
+		result to = 0;                                                                     \
+		READ(to, from, member);                                                            \
+		return to;                                                                         \
+	}
+
+// The address of a member that is a structure itself.
+#define ADDRESS(name, type, result, member)                                                        \
+	GETTER const struct result *name(const struct type *from)                                  \
+	{                                                                                          \
+		return __builtin_preserve_access_index(&from->member);                             \
+	}
+
+// One member as a plain load: for pointers that the verifier tracks, a tenth of the cost.
+#define LOAD(name, type, result, member)                                                           \
+	GETTER result name(const struct type *from)                                                \
+	{                                                                                          \
+		return from->member;                                                               \
+	}
+
+GET(task_pid, task_struct, u32, pid)
+GET(task_tgid, task_struct, u32, tgid)
+GET(task_exit_code, task_struct, u32, exit_code)
+GET(task_start_boot_ns, task_struct, u64, start_boottime)
+GET(task_parent, task_struct, struct task_struct *, real_parent)
+GET(task_leader, task_struct, struct task_struct *, group_leader)
+GET(task_cred, task_struct, struct cred *, cred)
+GET(task_fs, task_struct, struct fs_struct *, fs)
+GET(task_files, task_struct, struct files_struct *, files)
+GET(task_signal, task_struct, struct signal_struct *, signal)
+GET(task_thread_pid, task_struct, struct pid *, thread_pid)
+GET(task_mm, task_struct, struct mm_struct *, mm)
+GET(task_css_set, task_struct, struct css_set *, cgroups)
+GETTER const char *task_comm(const struct task_struct *from)
+{
+	return __builtin_preserve_access_index(&from->comm[0]);
+}
+
+GETTER u32 task_login_uid(const struct task_struct *from)
+{
+	u32 to = -1;
+	if (EXISTS(task_struct, loginuid))
+		READ(to, from, loginuid.val);
+	return to;
+}
+
+GET(cred_euid, cred, u32, euid.val)
+GET(cred_egid, cred, u32, egid.val)
+GET(cred_cap_effective, cred, u64, cap_effective)
+
+GET(pid_level, pid, u32, level)
+ADDRESS(pid_numbers, pid, upid, numbers[0])
+GET(upid_nr, upid, u32, nr)
+GETTER u32 upid_size(void)
+{
+	return __builtin_preserve_type_info(*(struct upid *)0, 1);
+}
+
+GET(signal_live, signal_struct, s32, live.counter)
+GET(signal_group_exit_code, signal_struct, u32, group_exit_code)
+GET(signal_oom_score_adj, signal_struct, short, oom_score_adj)
+GET(signal_tty, signal_struct, struct tty_struct *, tty)
+// PIDTYPE_PGID and PIDTYPE_SID
+GET(signal_pgrp, signal_struct, struct pid *, pids[2])
+GET(signal_session, signal_struct, struct pid *, pids[3])
+GET(tty_index, tty_struct, s32, index)
+GET(tty_driver, tty_struct, struct tty_driver *, driver)
+GET(tty_driver_major, tty_driver, s32, major)
+GET(tty_driver_minor_start, tty_driver, s32, minor_start)
+
+GET(mm_arg_start, mm_struct, unsigned long, arg_start)
+GET(mm_arg_end, mm_struct, unsigned long, arg_end)
+GET(mm_env_start, mm_struct, unsigned long, env_start)
+GET(mm_env_end, mm_struct, unsigned long, env_end)
+GET(mm_total_vm, mm_struct, unsigned long, total_vm)
+
+// Which: MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SHMEMPAGES 3.
+#define RSS(name, which)                                                                           \
+	GETTER s64 name(const struct mm_struct *from)                                              \
+	{                                                                                          \
+		s64 to = 0;                                                                        \
+		if (EXISTS(mm_rss_stat, count))                                                    \
+			READ(to, (const struct mm_struct___old *)from,                             \
+			     rss_stat.count[which].counter);                                       \
+		else                                                                               \
+			READ(to, from, rss_stat[which].count);                                     \
+		return to;                                                                         \
+	}
+RSS(mm_file_pages, 0)
+RSS(mm_anon_pages, 1)
+RSS(mm_shmem_pages, 3)
+
+GET(css_set_default, css_set, struct cgroup *, dfl_cgrp)
+// The memory controller's place among the subsystems differs between kernel configurations.
+GETTER struct cgroup_subsys_state *css_set_memory(const struct css_set *from)
+{
+	struct cgroup_subsys_state *to = 0;
+	u32 id = __builtin_preserve_enum_value(*(enum cgroup_subsys_id *)memory_cgrp_id, 1);
+	bpf_probe_read_kernel(&to, sizeof(to),
+			      (void *)__builtin_preserve_access_index(&from->subsys[0]) +
+				      (id & 31) * sizeof(void *));
+	return to;
+}
+GET(css_cgroup, cgroup_subsys_state, struct cgroup *, cgroup)
+GET(cgroup_node, cgroup, struct kernfs_node *, kn)
+GET(cgroup_level, cgroup, s32, level)
+GET(node_id, kernfs_node, u64, id)
+GET(node_name, kernfs_node, const char *, name)
+GETTER struct kernfs_node *node_parent(const struct kernfs_node *from)
+{
+	struct kernfs_node *to = 0;
+	if (EXISTS(kernfs_node___rcu, __parent))
+		READ(to, (const struct kernfs_node___rcu *)from, __parent);
+	else
+		READ(to, from, parent);
+	return to;
+}
+
+ADDRESS(fs_pwd, fs_struct, path, pwd)
+GET(files_fdt, files_struct, struct fdtable *, fdt)
+GET(fdt_max, fdtable, u32, max_fds)
+GET(fdt_files, fdtable, struct file **, fd)
+ADDRESS(file_path, file, path, f_path)
+GET(file_inode, file, struct inode *, f_inode)
+GET(file_private, file, void *, private_data)
+GET(path_mount, path, struct vfsmount *, mnt)
+GET(path_dentry, path, struct dentry *, dentry)
+GET(vfsmount_root, vfsmount, struct dentry *, mnt_root)
+GETTER const struct mount *mount_of(const struct vfsmount *from)
+{
+	return (const void *)from - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+}
+GET(mount_parent, mount, struct mount *, mnt_parent)
+GET(mount_point, mount, struct dentry *, mnt_mountpoint)
+ADDRESS(mount_vfsmount, mount, vfsmount, mnt)
+GET(dentry_parent, dentry, struct dentry *, d_parent)
+GET(dentry_name, dentry, const u8 *, d_name.name)
+GET(dentry_inode, dentry, struct inode *, d_inode)
+GET(dentry_hash_pprev, dentry, void *, d_hash.pprev)
+GET(inode_number, inode, unsigned long, i_ino)
+GET(inode_mode, inode, u16, i_mode)
+GET(inode_super, inode, struct super_block *, i_sb)
+GETTER u32 inode_size(void)
+{
+	return __builtin_preserve_type_info(*(struct inode *)0, 1);
+}
+GET(super_device, super_block, u32, s_dev)
+GET(super_magic, super_block, unsigned long, s_magic)
+
+GET(bprm_file, linux_binprm, struct file *, file)
+GET(bprm_filename, linux_binprm, const char *, filename)
+
+GET(socket_sock, socket, struct sock *, sk)
+GET(sock_protocol, sock, u16, sk_protocol)
+GET(sock_type, sock, u16, sk_type)
+GET(sock_family, sock, u16, __sk_common.skc_family)
+GET(sock_local_port, sock, u16, __sk_common.skc_num)
+GET(sock_local_v4, sock, u32, __sk_common.skc_rcv_saddr)
+ADDRESS(sock_local_v6, sock, in6_addr, __sk_common.skc_v6_rcv_saddr)
+
+#if !defined(__TARGET_ARCH_arm64)
+GET(regs_orig_ax, pt_regs, u64, orig_ax)
+LOAD(regs_orig_ax_btf, pt_regs, u64, orig_ax)
+GET(regs_di, pt_regs, u64, di)
+GET(regs_si, pt_regs, u64, si)
+GET(regs_dx, pt_regs, u64, dx)
+GET(regs_r10, pt_regs, u64, r10)
+GET(regs_bx, pt_regs, u64, bx)
+GET(regs_cx, pt_regs, u64, cx)
+GET(task_status, task_struct, u32, thread_info.status)
+#endif
+
+// For the scheduler's tracepoints, whose arguments the verifier tracks.
+LOAD(task_pid_btf, task_struct, u32, pid)
+LOAD(task_cgroup_id_btf, task_struct, u64, cgroups->dfl_cgrp->kn->id)
+GETTER u64 task_state_btf(const struct task_struct *from)
+{
+	if (EXISTS(task_struct, __state))
+		return from->__state;
+	return ((const struct task_struct___old *)from)->state;
+}

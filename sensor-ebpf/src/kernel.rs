@@ -1,0 +1,158 @@
+//! The getters of `shim/shim.c`: the only way to a kernel structure.
+
+/// Kernel structures: only ever behind a pointer.
+macro_rules! structures {
+    ($($name:ident),* $(,)?) => { $(
+        #[expect(non_camel_case_types, reason = "the kernel's own name")]
+        pub enum $name {}
+    )* };
+}
+
+structures!(
+    cgroup,
+    cgroup_subsys_state,
+    cred,
+    css_set,
+    dentry,
+    fdtable,
+    file,
+    files_struct,
+    fs_struct,
+    in6_addr,
+    inode,
+    kernfs_node,
+    linux_binprm,
+    mm_struct,
+    mount,
+    path,
+    pid,
+    pt_regs,
+    signal_struct,
+    sock,
+    socket,
+    super_block,
+    task_struct,
+    tty_driver,
+    tty_struct,
+    upid,
+    vfsmount,
+);
+
+/// Each getter takes any address: an unreadable one yields 0 (or -1 for a login uid).
+macro_rules! getters {
+    ($($name:ident($from:ty) -> $to:ty;)*) => {
+        unsafe extern "C" {
+            $( pub safe fn $name(from: $from) -> $to; )*
+        }
+    };
+}
+
+getters! {
+    task_pid(*const task_struct) -> u32;
+    task_tgid(*const task_struct) -> u32;
+    task_exit_code(*const task_struct) -> u32;
+    task_start_boot_ns(*const task_struct) -> u64;
+    task_parent(*const task_struct) -> *const task_struct;
+    task_leader(*const task_struct) -> *const task_struct;
+    task_cred(*const task_struct) -> *const cred;
+    task_fs(*const task_struct) -> *const fs_struct;
+    task_files(*const task_struct) -> *const files_struct;
+    task_signal(*const task_struct) -> *const signal_struct;
+    task_thread_pid(*const task_struct) -> *const pid;
+    task_mm(*const task_struct) -> *const mm_struct;
+    task_css_set(*const task_struct) -> *const css_set;
+    task_comm(*const task_struct) -> *const u8;
+    task_login_uid(*const task_struct) -> u32;
+
+    cred_euid(*const cred) -> u32;
+    cred_egid(*const cred) -> u32;
+    cred_cap_effective(*const cred) -> u64;
+
+    pid_level(*const pid) -> u32;
+    pid_numbers(*const pid) -> *const upid;
+    upid_nr(*const upid) -> u32;
+
+    signal_live(*const signal_struct) -> i32;
+    signal_group_exit_code(*const signal_struct) -> u32;
+    signal_oom_score_adj(*const signal_struct) -> i16;
+    signal_tty(*const signal_struct) -> *const tty_struct;
+    signal_pgrp(*const signal_struct) -> *const pid;
+    signal_session(*const signal_struct) -> *const pid;
+    tty_index(*const tty_struct) -> i32;
+    tty_driver(*const tty_struct) -> *const tty_driver;
+    tty_driver_major(*const tty_driver) -> i32;
+    tty_driver_minor_start(*const tty_driver) -> i32;
+
+    mm_arg_start(*const mm_struct) -> u64;
+    mm_arg_end(*const mm_struct) -> u64;
+    mm_env_start(*const mm_struct) -> u64;
+    mm_env_end(*const mm_struct) -> u64;
+    mm_total_vm(*const mm_struct) -> u64;
+    mm_file_pages(*const mm_struct) -> i64;
+    mm_anon_pages(*const mm_struct) -> i64;
+    mm_shmem_pages(*const mm_struct) -> i64;
+
+    css_set_default(*const css_set) -> *const cgroup;
+    css_set_memory(*const css_set) -> *const cgroup_subsys_state;
+    css_cgroup(*const cgroup_subsys_state) -> *const cgroup;
+    cgroup_node(*const cgroup) -> *const kernfs_node;
+    node_id(*const kernfs_node) -> u64;
+    node_name(*const kernfs_node) -> *const u8;
+    node_parent(*const kernfs_node) -> *const kernfs_node;
+
+    fs_pwd(*const fs_struct) -> *const path;
+    files_fdt(*const files_struct) -> *const fdtable;
+    fdt_max(*const fdtable) -> u32;
+    fdt_files(*const fdtable) -> *const *const file;
+    file_path(*const file) -> *const path;
+    file_inode(*const file) -> *const inode;
+    file_private(*const file) -> *const socket;
+    path_mount(*const path) -> *const vfsmount;
+    path_dentry(*const path) -> *const dentry;
+    vfsmount_root(*const vfsmount) -> *const dentry;
+    mount_of(*const vfsmount) -> *const mount;
+    mount_parent(*const mount) -> *const mount;
+    mount_point(*const mount) -> *const dentry;
+    mount_vfsmount(*const mount) -> *const vfsmount;
+    dentry_parent(*const dentry) -> *const dentry;
+    dentry_name(*const dentry) -> *const u8;
+    dentry_inode(*const dentry) -> *const inode;
+    dentry_hash_pprev(*const dentry) -> u64;
+    inode_number(*const inode) -> u64;
+    inode_mode(*const inode) -> u16;
+    inode_super(*const inode) -> *const super_block;
+    super_device(*const super_block) -> u32;
+    super_magic(*const super_block) -> u64;
+
+    bprm_file(*const linux_binprm) -> *const file;
+    bprm_filename(*const linux_binprm) -> *const u8;
+
+    socket_sock(*const socket) -> *const sock;
+    sock_protocol(*const sock) -> u16;
+    sock_type(*const sock) -> u16;
+    sock_family(*const sock) -> u16;
+    sock_local_port(*const sock) -> u16;
+    sock_local_v4(*const sock) -> u32;
+    sock_local_v6(*const sock) -> *const in6_addr;
+
+    regs_orig_ax(*const pt_regs) -> u64;
+    regs_di(*const pt_regs) -> u64;
+    regs_si(*const pt_regs) -> u64;
+    regs_dx(*const pt_regs) -> u64;
+    regs_r10(*const pt_regs) -> u64;
+    regs_bx(*const pt_regs) -> u64;
+    regs_cx(*const pt_regs) -> u64;
+    task_status(*const task_struct) -> u32;
+}
+
+unsafe extern "C" {
+    /// Size of a structure in the running kernel.
+    pub safe fn upid_size() -> u32;
+    pub safe fn inode_size() -> u32;
+
+    // Plain loads: the pointer must be one that the verifier tracks, or the program is refused.
+    pub safe fn task_pid_btf(from: *const task_struct) -> u32;
+    pub safe fn task_cgroup_id_btf(from: *const task_struct) -> u64;
+    pub safe fn task_state_btf(from: *const task_struct) -> u64;
+    pub safe fn regs_orig_ax_btf(from: *const pt_regs) -> u64;
+}

@@ -1,0 +1,88 @@
+//! A kernel path → its components, leaf first, at the end of a draft.
+
+use sensor_common::exec::FileId;
+use sensor_common::path::{COMPONENTS_MAX, DELETED, PATH_MAX, TRUNCATED};
+
+use crate::kernel::{
+    dentry_hash_pprev, dentry_name, dentry_parent, file, file_inode, inode_mode, inode_number,
+    inode_super, kernfs_node, mount_of, mount_parent, mount_point, mount_vfsmount, node_name,
+    node_parent, path, path_dentry, path_mount, super_device, super_magic, vfsmount_root,
+};
+use crate::submit::Draft;
+
+/// `NAME_MAX` and its NUL.
+const NAME_MAX: usize = 256;
+
+/// Appends the components of `path` up to the root of its mount namespace; the bytes added and
+/// the flags of `sensor_common::path`.
+///
+/// A chroot does not shorten the path: what counts is where the file is, not what the process
+/// calls it.
+#[inline(always)]
+pub fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
+    let start = draft.len();
+    let mut dentry = path_dentry(path);
+    let mut vfsmount = path_mount(path);
+    if dentry.is_null() {
+        return (0, TRUNCATED);
+    }
+    let mut flags = TRUNCATED;
+    if dentry_hash_pprev(dentry) == 0 && dentry_parent(dentry) != dentry {
+        flags |= DELETED;
+    }
+    for _ in 0..COMPONENTS_MAX {
+        if dentry == vfsmount_root(vfsmount) {
+            let mount = mount_of(vfsmount);
+            let above = mount_parent(mount);
+            if above == mount || above.is_null() {
+                flags &= !TRUNCATED;
+                break;
+            }
+            dentry = mount_point(mount);
+            vfsmount = mount_vfsmount(above);
+            continue;
+        }
+        if draft.len() - start > (PATH_MAX - NAME_MAX) as u64 {
+            break;
+        }
+        if draft.kernel_str::<NAME_MAX>(dentry_name(dentry)) == 0 {
+            break;
+        }
+        let parent = dentry_parent(dentry);
+        if parent == dentry || parent.is_null() {
+            // Files that never had a place in a tree, such as a memfd: the one name is all.
+            flags &= !TRUNCATED;
+            break;
+        }
+        dentry = parent;
+    }
+    ((draft.len() - start) as u32, flags)
+}
+
+/// Appends the components of a cgroup's path, up to and without the hierarchy's root.
+#[inline(always)]
+pub fn append_cgroup(draft: &mut Draft, mut node: *const kernfs_node) -> (u32, u32) {
+    let start = draft.len();
+    for _ in 0..32 {
+        let parent = node_parent(node);
+        if parent.is_null() {
+            return ((draft.len() - start) as u32, 0);
+        }
+        if draft.kernel_str::<NAME_MAX>(node_name(node)) == 0 {
+            break;
+        }
+        node = parent;
+    }
+    ((draft.len() - start) as u32, TRUNCATED)
+}
+
+/// Which file it is.
+#[inline(always)]
+pub fn identify(to: &mut FileId, file: *const file) {
+    let inode = file_inode(file);
+    let super_block = inode_super(inode);
+    to.inode = inode_number(inode);
+    to.mode = u32::from(inode_mode(inode));
+    to.device = super_device(super_block);
+    to.fs_magic = super_magic(super_block);
+}

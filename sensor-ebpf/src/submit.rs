@@ -1,0 +1,267 @@
+//! The only file that touches the ring buffer: scratch space, counting, waking the reader.
+//!
+//! Programs nest: an interrupt's program runs on top of a task's, and where the kernel lets
+//! tracing programs be preempted, another task's runs in between. Each record is therefore put
+//! together in a slot that its program has claimed. The claim needs no atomic that returns a
+//! value (those came with 5.12): everyone adds 1 and then looks. Who sees exactly 1 was alone when
+//! it looked, and stays alone until it takes its 1 away, because whoever comes later sees at least
+//! 2. Two that meet both see 2 and both go on to the next slot, which costs a slot and nothing else.
+
+use core::arch::asm;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
+    bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str, bpf_ringbuf_output,
+};
+use sensor_common::Kind;
+use sensor_common::config::SCRATCH_SLOTS;
+use sensor_common::counters::{self, Outcome};
+use sensor_common::header::{Header, RECORD_MAX};
+
+use crate::atomic;
+use crate::maps::{CONFIG, COUNTERS, LAST_WAKE, RING, SCRATCH, Slot};
+
+const BPF_RB_NO_WAKEUP: u64 = 1;
+const BPF_RB_FORCE_WAKEUP: u64 = 2;
+const BPF_RB_AVAIL_DATA: u64 = 0;
+
+/// A record that is being put together. It must end in [`Draft::submit`] or [`Draft::discard`].
+pub struct Draft {
+    slot: *mut Slot,
+    kind: Kind,
+    len: u64,
+}
+
+/// Adds one to a counter of this processor; atomically, because an interrupt may count as well.
+#[inline(always)]
+pub fn count(kind: Kind, outcome: Outcome) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(counters::slot(kind, outcome)) {
+        // SAFETY: the map's values are aligned u64 that live as long as the program.
+        unsafe { atomic::add(counter, 1) };
+    }
+}
+
+impl Draft {
+    /// Counts the occurrence and claims scratch space for its record. `None` is a counted drop.
+    #[inline(always)]
+    pub fn begin(kind: Kind) -> Option<Self> {
+        count(kind, Outcome::Produced);
+        // SAFETY: a helper without preconditions.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        let mut index = cpu * SCRATCH_SLOTS;
+        let end = index + SCRATCH_SLOTS;
+        while index < end {
+            let slot = SCRATCH.get_ptr_mut(index)?;
+            // SAFETY: the slot is a live map value.
+            let claims = unsafe { &raw mut (*slot).claims };
+            // SAFETY: as above; the read is volatile because others change it.
+            let alone = unsafe {
+                atomic::add(claims, 1);
+                claims.read_volatile() == 1
+            };
+            if alone {
+                return Some(Self { slot, kind, len: 0 });
+            }
+            // SAFETY: as above.
+            unsafe { atomic::add(claims, u64::MAX) };
+            index += 1;
+        }
+        count(kind, Outcome::DroppedScratch);
+        None
+    }
+
+    /// Bytes so far.
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The fixed part of the record, at its beginning; a shorter record grows to hold it.
+    ///
+    /// # Safety
+    /// `T` must be one of `sensor-common`'s records: plain integers, no larger than a record.
+    #[inline(always)]
+    pub unsafe fn fixed<T>(&mut self) -> &mut T {
+        const { assert!(size_of::<T>() <= RECORD_MAX && align_of::<T>() <= 8) };
+        if self.len == 0 {
+            self.len = size_of::<T>() as u64;
+        }
+        // SAFETY: the bytes begin 8 bytes into a map value, so they are aligned, and are ours.
+        unsafe { &mut *(&raw mut (*self.slot).bytes).cast::<T>() }
+    }
+
+    /// Where the next `MAX` bytes may be written, or null when they no longer fit.
+    #[inline(always)]
+    fn room<const MAX: usize>(&mut self) -> *mut c_void {
+        let at = clamp::<RECORD_MAX>(self.len);
+        if at > (RECORD_MAX - MAX) as u64 {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: in bounds by the comparison above.
+        unsafe { (&raw mut (*self.slot).bytes).cast::<u8>().add(at as usize).cast() }
+    }
+
+    /// Appends a NUL-terminated kernel string of at most `MAX` bytes; the bytes added, or 0.
+    #[inline(always)]
+    pub fn kernel_str<const MAX: usize>(&mut self, from: *const u8) -> u64 {
+        let to = self.room::<MAX>();
+        if to.is_null() {
+            return 0;
+        }
+        // SAFETY: `room` gave MAX bytes; the helper checks the source.
+        let read = unsafe { bpf_probe_read_kernel_str(to, MAX as u32, from.cast()) };
+        self.grow::<MAX>(read)
+    }
+
+    /// Appends a NUL-terminated user string of at most `MAX` bytes; the bytes added, or 0.
+    #[inline(always)]
+    pub fn user_str<const MAX: usize>(&mut self, from: *const u8) -> u64 {
+        let to = self.room::<MAX>();
+        if to.is_null() {
+            return 0;
+        }
+        // SAFETY: as in `kernel_str`.
+        let read = unsafe { bpf_probe_read_user_str(to, MAX as u32, from.cast()) };
+        self.grow::<MAX>(read)
+    }
+
+    /// Appends up to `MAX` user bytes; the bytes added, or 0 when they could not be read.
+    #[inline(always)]
+    pub fn user_bytes<const MAX: usize>(&mut self, from: u64, len: u64) -> u64 {
+        let to = self.room::<MAX>();
+        if to.is_null() {
+            return 0;
+        }
+        let len = clamp::<MAX>(len);
+        // SAFETY: as in `kernel_str`.
+        if unsafe { bpf_probe_read_user(to, len as u32, from as *const c_void) } != 0 {
+            return 0;
+        }
+        self.len += len;
+        len
+    }
+
+    /// Appends what `fill` writes into `MAX` bytes, given their address; it returns their number,
+    /// or a negated errno, which is passed on.
+    #[inline(always)]
+    pub fn fill<const MAX: usize>(&mut self, fill: impl FnOnce(*mut c_void) -> i64) -> i64 {
+        let to = self.room::<MAX>();
+        if to.is_null() {
+            return 0;
+        }
+        let written = fill(to);
+        if written > 0 {
+            self.grow::<MAX>(written);
+        }
+        written
+    }
+
+    #[inline(always)]
+    fn grow<const MAX: usize>(&mut self, read: i64) -> u64 {
+        if read < 0 {
+            return 0;
+        }
+        let read = clamp::<MAX>(read as u64);
+        self.len += read;
+        read
+    }
+
+    /// Sends the record, and wakes the reader if it is time to.
+    #[inline(always)]
+    pub fn submit(self) {
+        let len = clamp::<RECORD_MAX>(self.len);
+        // SAFETY: the slot is ours until `release`; the header is its beginning.
+        let bytes = unsafe { &raw mut (*self.slot).bytes };
+        // SAFETY: every draft begins with a header (`fixed`).
+        let header = unsafe { &mut *bytes.cast::<Header>() };
+        header.len = len as u32;
+        header.kind = self.kind as u32;
+        let flags = wake(self.kind, header.boot_ns);
+        // SAFETY: `len` bytes of the slot are initialised map memory.
+        let sent = unsafe {
+            bpf_ringbuf_output((&raw const RING).cast_mut().cast(), bytes.cast(), len, flags)
+        };
+        if sent != 0 {
+            count(self.kind, Outcome::LostRing);
+        }
+        self.release();
+    }
+
+    /// Gives the record up: counted as a drop.
+    #[inline(always)]
+    pub fn discard(self, outcome: Outcome) {
+        count(self.kind, outcome);
+        self.release();
+    }
+
+    #[inline(always)]
+    fn release(self) {
+        // SAFETY: as in `begin`.
+        unsafe { atomic::add(&raw mut (*self.slot).claims, u64::MAX) };
+    }
+}
+
+/// Whether this record wakes the reader.
+///
+/// The reader, once woken, drains the ring and looks again after `wake_interval_ns` until it finds
+/// nothing; only then does it sleep without limit. So a record within that interval of the last
+/// wake-up needs none: a lone record is seen at once, a stream costs one wake-up an interval. A
+/// ring that fills, and the kinds that people wait for, wake in any case.
+#[inline(always)]
+fn wake(kind: Kind, now_ns: u64) -> u64 {
+    let config = CONFIG.load();
+    let Some(last) = LAST_WAKE.get_ptr_mut(0) else { return BPF_RB_FORCE_WAKEUP };
+    // SAFETY: an aligned u64 in a map; a torn decision wakes once too often.
+    let since = now_ns.wrapping_sub(unsafe { *last });
+    let urgent = matches!(kind, Kind::Oom | Kind::Cgroup);
+    let due = since >= config.wake_interval_ns;
+    // A tenth of the interval keeps a full ring from waking for each record that it loses.
+    let filling = since >= config.wake_interval_ns / 10 && RING.query(BPF_RB_AVAIL_DATA) >= u64::from(config.wake_bytes);
+    if !(urgent || due || filling) {
+        return BPF_RB_NO_WAKEUP;
+    }
+    // SAFETY: as above.
+    unsafe { *last = now_ns };
+    BPF_RB_FORCE_WAKEUP
+}
+
+/// Nanoseconds since boot, suspend included.
+#[inline(always)]
+pub fn now_boot_ns() -> u64 {
+    // SAFETY: a helper without preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// Copies one value from kernel memory.
+#[inline(always)]
+pub fn read_kernel<T: Copy>(from: *const T, to: &mut T) -> bool {
+    // SAFETY: the destination is a valid `T`; the helper checks the source.
+    unsafe { bpf_probe_read_kernel((&raw mut *to).cast(), size_of::<T>() as u32, from.cast()) == 0 }
+}
+
+/// Copies one value from user memory.
+#[inline(always)]
+pub fn read_user<T: Copy>(from: u64, to: &mut T) -> bool {
+    // SAFETY: as in `read_kernel`.
+    unsafe {
+        bpf_probe_read_user((&raw mut *to).cast(), size_of::<T>() as u32, from as *const c_void) == 0
+    }
+}
+
+/// `min(n, MAX)`, in a form that neither the compiler nor the verifier can lose: the comparison
+/// stands on the very register that is used afterwards.
+#[inline(always)]
+pub fn clamp<const MAX: usize>(mut n: u64) -> u64 {
+    // SAFETY: register arithmetic only.
+    unsafe {
+        asm!(
+            "if {n} <= {max} goto +1",
+            "{n} = {max}",
+            n = inout(reg) n,
+            max = const MAX,
+            options(pure, nomem, nostack)
+        );
+    }
+    n
+}

@@ -1,0 +1,68 @@
+//! The exit of a system call: its arguments, whichever table it came through.
+
+use crate::kernel::{
+    fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, regs_bx, regs_cx, regs_di, regs_dx,
+    regs_r10, regs_si, task_files, task_status, task_struct,
+};
+use crate::submit::read_kernel;
+use crate::task;
+
+/// `TS_COMPAT`: this system call came through the 32-bit table, from whatever code segment.
+const TS_COMPAT: u32 = 2;
+
+/// A system call that returned.
+pub struct Exit {
+    pub task: *const task_struct,
+    pub regs: *const pt_regs,
+    pub result: i64,
+    pub compat: bool,
+}
+
+impl Exit {
+    #[inline(always)]
+    pub fn new(regs: *const pt_regs, result: i64) -> Self {
+        let task = task::current();
+        let compat = is_compat(task);
+        // A 32-bit result is an int: its sign is in bit 31.
+        let result = if compat { i64::from(result as i32) } else { result };
+        Self { task, regs, result, compat }
+    }
+
+    /// Argument 0 to 3. The 32-bit convention passes them in ebx, ecx, edx, esi.
+    #[inline(always)]
+    pub fn arg<const N: usize>(&self) -> u64 {
+        if self.compat {
+            let value = match N {
+                0 => regs_bx(self.regs),
+                1 => regs_cx(self.regs),
+                2 => regs_dx(self.regs),
+                _ => regs_si(self.regs),
+            };
+            return value & 0xffff_ffff;
+        }
+        match N {
+            0 => regs_di(self.regs),
+            1 => regs_si(self.regs),
+            2 => regs_dx(self.regs),
+            _ => regs_r10(self.regs),
+        }
+    }
+
+    /// The open file behind a descriptor of the current task, or null.
+    #[inline(always)]
+    pub fn file(&self, fd: i32) -> *const file {
+        let table: *const fdtable = files_fdt(task_files(self.task));
+        let mut file = core::ptr::null();
+        if fd < 0 || fd as u32 >= fdt_max(table) {
+            return file;
+        }
+        read_kernel(fdt_files(table).wrapping_add(fd as usize), &mut file);
+        file
+    }
+}
+
+/// Whether the task is in a system call of the 32-bit table.
+#[inline(always)]
+pub fn is_compat(task: *const task_struct) -> bool {
+    task_status(task) & TS_COMPAT != 0
+}

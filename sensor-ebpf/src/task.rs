@@ -1,0 +1,72 @@
+//! A task → the header of a record.
+
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+use sensor_common::exec::Session;
+use sensor_common::header::{COMM_LEN, Header};
+
+use crate::kernel::{
+    cred_cap_effective, cred_egid, cred_euid, pid, pid_level, pid_numbers, signal_pgrp,
+    signal_session, signal_tty, task_comm, task_cred, task_leader, task_login_uid, task_parent,
+    task_pid, task_signal, task_start_boot_ns, task_struct, task_tgid, task_thread_pid, tty_driver,
+    tty_driver_major, tty_driver_minor_start, tty_index, upid, upid_nr, upid_size,
+};
+use crate::submit::{now_boot_ns, read_kernel};
+
+/// The task that runs the program.
+#[inline(always)]
+pub fn current() -> *const task_struct {
+    // SAFETY: a helper without preconditions.
+    unsafe { bpf_get_current_task() as *const task_struct }
+}
+
+/// Fills a header about `task`, which is in the cgroup `cgroup_id`.
+#[inline(always)]
+pub fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
+    let leader = task_leader(task);
+    let cred = task_cred(task);
+    header.boot_ns = now_boot_ns();
+    header.cgroup_id = cgroup_id;
+    header.start_boot_ns = task_start_boot_ns(leader);
+    header.tgid = task_tgid(task);
+    header.tid = task_pid(task);
+    header.ppid = task_tgid(task_parent(task));
+    header.uid = cred_euid(cred);
+    header.gid = cred_egid(cred);
+    header.vpid = number_inside(task_thread_pid(leader));
+    read_kernel(task_comm(task).cast::<[u8; COMM_LEN]>(), &mut header.comm);
+}
+
+/// What the task shares with the others of its login.
+#[inline(always)]
+pub fn session(to: &mut Session, task: *const task_struct) {
+    let signal = task_signal(task);
+    let group = signal_pgrp(signal);
+    to.login_uid = task_login_uid(task);
+    to.sid = number_outside(signal_session(signal));
+    to.pgid = number_outside(group);
+    to.vpgid = number_inside(group);
+    to.cap_effective = cred_cap_effective(task_cred(task));
+    to._reserved = 0;
+    to.tty = 0;
+    let tty = signal_tty(signal);
+    if !tty.is_null() {
+        let driver = tty_driver(tty);
+        let minor = (tty_driver_minor_start(driver) + tty_index(tty)) as u32;
+        to.tty = (tty_driver_major(driver) as u32) << 20 | (minor & 0xf_ffff);
+    }
+}
+
+/// A pid's number in the initial namespace.
+#[inline(always)]
+fn number_outside(pid: *const pid) -> u32 {
+    upid_nr(pid_numbers(pid))
+}
+
+/// A pid's number in its own namespace, the innermost.
+#[inline(always)]
+pub fn number_inside(pid: *const pid) -> u32 {
+    // The kernel's own limit on nesting (MAX_PID_NS_LEVEL).
+    let level = (pid_level(pid) & 31) as usize;
+    let innermost = pid_numbers(pid).cast::<u8>().wrapping_add(level * upid_size() as usize);
+    upid_nr(innermost.cast::<upid>())
+}

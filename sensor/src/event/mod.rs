@@ -1,0 +1,41 @@
+//! What rules, profiles and sinks see: a decoded, attributed record.
+
+pub mod detail;
+pub mod process;
+
+use crate::attribution::Attribution;
+use crate::event::detail::Detail;
+use crate::event::process::{Process, ProcessTable};
+
+/// Text from the kernel: usually UTF-8, never guaranteed to be.
+pub type Text = Box<[u8]>;
+
+/// One occurrence, with who did it and where. Borrows from the record and from the pipeline's
+/// tables, so that what no rule asks about is never copied.
+pub struct Event<'a> {
+    /// Counts the events of this run, from 1.
+    pub number: u64,
+    /// Nanoseconds since the epoch.
+    pub time_ns: i64,
+    /// The thread and its credentials at the moment of the event.
+    pub thread: Thread,
+    /// The process; its ancestors are found through `processes`.
+    pub process: &'a Process,
+    pub processes: &'a ProcessTable,
+    /// The container, pod or unit of the cgroup.
+    pub attribution: &'a Attribution,
+    pub detail: Detail<'a>,
+}
+
+/// Who exactly acted, at the moment of the event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Thread {
+    /// Thread id in the initial pid namespace.
+    pub tid: u32,
+    /// Process id in the process's own pid namespace.
+    pub vpid: u32,
+    /// Effective user and group ids, in the initial user namespace.
+    pub uid: u32,
+    pub gid: u32,
+    pub cgroup_id: u64,
+}
