@@ -11,17 +11,14 @@ pub enum Outcome {
     LostRing = 1,
     /// Every scratch slot of the processor was in use by programs that this one interrupted.
     DroppedScratch = 2,
-    /// A kernel structure could not be read.
-    DroppedFault = 3,
     /// A system call through an entry that is not decoded (`socketcall`).
-    DroppedCompat = 4,
+    DroppedCompat = 3,
 }
 
 impl Outcome {
     /// The ways to be lost or dropped; everything but [`Outcome::Produced`].
-    pub const LOSSES: [Self; 4] =
-        [Self::LostRing, Self::DroppedScratch, Self::DroppedFault, Self::DroppedCompat];
-    pub const COUNT: u32 = 5;
+    pub const LOSSES: [Self; 3] = [Self::LostRing, Self::DroppedScratch, Self::DroppedCompat];
+    pub const COUNT: u32 = 4;
 
     /// The `reason` label.
     pub const fn name(self) -> &'static str {
@@ -29,7 +26,6 @@ impl Outcome {
             Self::Produced => "produced",
             Self::LostRing => "ring_full",
             Self::DroppedScratch => "scratch_busy",
-            Self::DroppedFault => "kernel_read",
             Self::DroppedCompat => "compat_syscall",
         }
     }

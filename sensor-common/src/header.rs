@@ -40,7 +40,8 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 72);
 
-/// What a record is about.
+/// What a record is about. The last two never come from the kernel: the agent itself puts them at
+/// the head of a stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
 pub enum Kind {
@@ -52,10 +53,14 @@ pub enum Kind {
     Oom = 6,
     Cgroup = 7,
     Sample = 8,
+    /// A process that already ran: laid out as an exec.
+    Process = 9,
+    /// Boot time to wall clock.
+    Clock = 10,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -64,7 +69,12 @@ impl Kind {
         Self::Oom,
         Self::Cgroup,
         Self::Sample,
+        Self::Process,
+        Self::Clock,
     ];
+
+    /// What the kernel side sends: the kinds that the loss equation is about.
+    pub const KERNEL: &[Self] = Self::ALL.split_at(8).0;
 
     /// The name in metrics, captures and `sensor events --kind`.
     pub const fn name(self) -> &'static str {
@@ -77,6 +87,8 @@ impl Kind {
             Self::Oom => "oom",
             Self::Cgroup => "cgroup",
             Self::Sample => "sample",
+            Self::Process => "process",
+            Self::Clock => "clock",
         }
     }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod counters;

@@ -10,7 +10,7 @@ use core::arch::asm;
 /// # Safety
 /// `to` must be an aligned, live map value.
 #[inline(always)]
-pub unsafe fn add(to: *mut u64, value: u64) {
+pub(crate) unsafe fn add(to: *mut u64, value: u64) {
     // SAFETY: the caller's promise.
     unsafe {
         asm!("lock *(u64 *)({to} + 0) += {value}", to = in(reg) to, value = in(reg) value, options(nostack));

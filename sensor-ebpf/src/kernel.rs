@@ -4,7 +4,7 @@
 macro_rules! structures {
     ($($name:ident),* $(,)?) => { $(
         #[expect(non_camel_case_types, reason = "the kernel's own name")]
-        pub enum $name {}
+        pub(crate) enum $name {}
     )* };
 }
 
@@ -42,7 +42,7 @@ structures!(
 macro_rules! getters {
     ($($name:ident($from:ty) -> $to:ty;)*) => {
         unsafe extern "C" {
-            $( pub safe fn $name(from: $from) -> $to; )*
+            $( pub(crate) safe fn $name(from: $from) -> $to; )*
         }
     };
 }
@@ -147,12 +147,12 @@ getters! {
 
 unsafe extern "C" {
     /// Size of a structure in the running kernel.
-    pub safe fn upid_size() -> u32;
-    pub safe fn inode_size() -> u32;
+    pub(crate) safe fn upid_size() -> u32;
+    pub(crate) safe fn inode_size() -> u32;
 
     // Plain loads: the pointer must be one that the verifier tracks, or the program is refused.
-    pub safe fn task_pid_btf(from: *const task_struct) -> u32;
-    pub safe fn task_cgroup_id_btf(from: *const task_struct) -> u64;
-    pub safe fn task_state_btf(from: *const task_struct) -> u64;
-    pub safe fn regs_orig_ax_btf(from: *const pt_regs) -> u64;
+    pub(crate) safe fn task_pid_btf(from: *const task_struct) -> u32;
+    pub(crate) safe fn task_cgroup_id_btf(from: *const task_struct) -> u64;
+    pub(crate) safe fn task_state_btf(from: *const task_struct) -> u64;
+    pub(crate) safe fn regs_orig_ax_btf(from: *const pt_regs) -> u64;
 }

@@ -10,7 +10,7 @@ use sensor_common::histogram::Histogram;
 
 /// Set by the loader before the load; the verifier folds it into the programs.
 #[unsafe(no_mangle)]
-pub static CONFIG: Global<Config> = Global::new(Config {
+pub(crate) static CONFIG: Global<Config> = Global::new(Config {
     scope_cgroup_id: 0,
     scope_level: 0,
     self_tgid: 0,
@@ -23,40 +23,43 @@ pub static CONFIG: Global<Config> = Global::new(Config {
 /// Records: every probe writes through `submit.rs`, the agent's one reader reads.
 /// The loader sets the size.
 #[map]
-pub static RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
+pub(crate) static RING: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
 
 /// Outcomes by kind: `submit.rs` adds, the agent reads and sums.
 #[map]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::SLOTS, 0);
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::SLOTS, 0);
 
 /// Where a record is put together: `submit.rs` alone. The loader sets the number of entries to
 /// `SCRATCH_SLOTS` for each possible processor.
 #[map]
-pub static SCRATCH: Array<Slot> = Array::with_max_entries(1, 0);
+pub(crate) static SCRATCH: Array<Slot> = Array::with_max_entries(1, 0);
 
 /// When the reader was last woken, nanoseconds since boot: `submit.rs` alone.
 #[map]
-pub static LAST_WAKE: Array<u64> = Array::with_max_entries(1, 0);
+pub(crate) static LAST_WAKE: Array<u64> = Array::with_max_entries(1, 0);
 
 /// System call number to program, filled by the loader; one for each way to hook `sys_exit`.
 #[map]
-pub static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(512, 0);
+pub(crate) static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(512, 0);
 
 /// The 32-bit table's number to the native one, filled by the loader.
 #[map]
-pub static COMPAT: Array<u32> = Array::with_max_entries(512, 0);
+pub(crate) static COMPAT: Array<u32> = Array::with_max_entries(512, 0);
 
 /// Thread id to the time it became runnable: wakeups write, switches read and delete.
 #[map]
-pub static RUNNABLE: HashMap<u32, u64> = HashMap::with_max_entries(16_384, 0);
+pub(crate) static RUNNABLE: HashMap<u32, u64> = HashMap::with_max_entries(16_384, 0);
 
 /// Cgroup id to its run-queue waits: switches add, the agent reads.
 #[map]
-pub static RUN_QUEUE: HashMap<u64, Histogram> = HashMap::with_max_entries(4_096, 0);
+pub(crate) static RUN_QUEUE: HashMap<u64, Histogram> = HashMap::with_max_entries(4_096, 0);
 
 /// One place to put a record together, and how many programs want it.
 #[repr(C)]
-pub struct Slot {
+pub(crate) struct Slot {
     pub claims: u64,
+    /// Bytes of the record so far. Kept here and not in a register, because the verifier then
+    /// knows nothing about it: paths that differ only in the length are the same to it.
+    pub len: u64,
     pub bytes: [u8; RECORD_MAX],
 }

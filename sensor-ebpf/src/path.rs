@@ -19,23 +19,21 @@ const NAME_MAX: usize = 256;
 /// A chroot does not shorten the path: what counts is where the file is, not what the process
 /// calls it.
 #[inline(always)]
-pub fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
+pub(crate) fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
     let start = draft.len();
     let mut dentry = path_dentry(path);
     let mut vfsmount = path_mount(path);
     if dentry.is_null() {
         return (0, TRUNCATED);
     }
+    let leaf = dentry;
     let mut flags = TRUNCATED;
-    if dentry_hash_pprev(dentry) == 0 && dentry_parent(dentry) != dentry {
-        flags |= DELETED;
-    }
     for _ in 0..COMPONENTS_MAX {
         if dentry == vfsmount_root(vfsmount) {
             let mount = mount_of(vfsmount);
             let above = mount_parent(mount);
             if above == mount || above.is_null() {
-                flags &= !TRUNCATED;
+                flags = 0;
                 break;
             }
             dentry = mount_point(mount);
@@ -51,17 +49,21 @@ pub fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
         let parent = dentry_parent(dentry);
         if parent == dentry || parent.is_null() {
             // Files that never had a place in a tree, such as a memfd: the one name is all.
-            flags &= !TRUNCATED;
+            flags = 0;
             break;
         }
         dentry = parent;
+    }
+    // After the walk, so that the verifier has one state less to walk with.
+    if dentry_hash_pprev(leaf) == 0 && dentry_parent(leaf) != leaf {
+        flags |= DELETED;
     }
     ((draft.len() - start) as u32, flags)
 }
 
 /// Appends the components of a cgroup's path, up to and without the hierarchy's root.
 #[inline(always)]
-pub fn append_cgroup(draft: &mut Draft, mut node: *const kernfs_node) -> (u32, u32) {
+pub(crate) fn append_cgroup(draft: &mut Draft, mut node: *const kernfs_node) -> (u32, u32) {
     let start = draft.len();
     for _ in 0..32 {
         let parent = node_parent(node);
@@ -78,7 +80,7 @@ pub fn append_cgroup(draft: &mut Draft, mut node: *const kernfs_node) -> (u32, u
 
 /// Which file it is.
 #[inline(always)]
-pub fn identify(to: &mut FileId, file: *const file) {
+pub(crate) fn identify(to: &mut FileId, file: *const file) {
     let inode = file_inode(file);
     let super_block = inode_super(inode);
     to.inode = inode_number(inode);

@@ -16,7 +16,7 @@ const LEVELS_MAX: usize = 32;
 
 /// Whether a record of this kind about the current task is wanted.
 #[inline(always)]
-pub fn current_wanted(kind: Kind) -> bool {
+pub(crate) fn current_wanted(kind: Kind) -> bool {
     let config = CONFIG.load();
     if config.kinds & kind.bit() == 0 || current_tgid() == config.self_tgid {
         return false;
@@ -29,13 +29,13 @@ pub fn current_wanted(kind: Kind) -> bool {
 
 /// Whether a record of this kind about this cgroup is wanted.
 #[inline(always)]
-pub fn cgroup_wanted(kind: Kind, cgroup: *const cgroup) -> bool {
+pub(crate) fn cgroup_wanted(kind: Kind, cgroup: *const cgroup) -> bool {
     CONFIG.load().kinds & kind.bit() != 0 && in_scope(cgroup_node(cgroup))
 }
 
 /// Whether a cgroup's directory is the scope or below it.
 #[inline(always)]
-pub fn in_scope(mut node: *const kernfs_node) -> bool {
+pub(crate) fn in_scope(mut node: *const kernfs_node) -> bool {
     let scope = CONFIG.load().scope_cgroup_id;
     if scope == 0 {
         return true;
@@ -54,19 +54,19 @@ pub fn in_scope(mut node: *const kernfs_node) -> bool {
 
 /// The cgroup of a task in the unified hierarchy.
 #[inline(always)]
-pub fn cgroup_of(task: *const task_struct) -> *const cgroup {
+pub(crate) fn cgroup_of(task: *const task_struct) -> *const cgroup {
     css_set_default(task_css_set(task))
 }
 
 /// Id of the current task's cgroup in the unified hierarchy.
 #[inline(always)]
-pub fn current_cgroup_id() -> u64 {
+pub(crate) fn current_cgroup_id() -> u64 {
     // SAFETY: a helper without preconditions.
     unsafe { bpf_get_current_cgroup_id() }
 }
 
 /// Process id of the current task in the initial pid namespace.
 #[inline(always)]
-pub fn current_tgid() -> u32 {
+pub(crate) fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }

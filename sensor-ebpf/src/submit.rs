@@ -26,16 +26,15 @@ const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 
-/// A record that is being put together. It must end in [`Draft::submit`] or [`Draft::discard`].
-pub struct Draft {
+/// A record that is being put together. It must end in [`Draft::submit`].
+pub(crate) struct Draft {
     slot: *mut Slot,
     kind: Kind,
-    len: u64,
 }
 
 /// Adds one to a counter of this processor; atomically, because an interrupt may count as well.
 #[inline(always)]
-pub fn count(kind: Kind, outcome: Outcome) {
+pub(crate) fn count(kind: Kind, outcome: Outcome) {
     if let Some(counter) = COUNTERS.get_ptr_mut(counters::slot(kind, outcome)) {
         // SAFETY: the map's values are aligned u64 that live as long as the program.
         unsafe { atomic::add(counter, 1) };
@@ -45,7 +44,7 @@ pub fn count(kind: Kind, outcome: Outcome) {
 impl Draft {
     /// Counts the occurrence and claims scratch space for its record. `None` is a counted drop.
     #[inline(always)]
-    pub fn begin(kind: Kind) -> Option<Self> {
+    pub(crate) fn begin(kind: Kind) -> Option<Self> {
         count(kind, Outcome::Produced);
         // SAFETY: a helper without preconditions.
         let cpu = unsafe { bpf_get_smp_processor_id() };
@@ -61,7 +60,9 @@ impl Draft {
                 claims.read_volatile() == 1
             };
             if alone {
-                return Some(Self { slot, kind, len: 0 });
+                // SAFETY: as above.
+                unsafe { (*slot).len = 0 };
+                return Some(Self { slot, kind });
             }
             // SAFETY: as above.
             unsafe { atomic::add(claims, u64::MAX) };
@@ -73,8 +74,16 @@ impl Draft {
 
     /// Bytes so far.
     #[inline(always)]
-    pub fn len(&self) -> u64 {
-        self.len
+    pub(crate) fn len(&self) -> u64 {
+        // SAFETY: the slot is ours until `release`.
+        unsafe { (&raw const (*self.slot).len).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn add_len(&mut self, bytes: u64) {
+        let len = self.len() + bytes;
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.slot).len).write_volatile(len) };
     }
 
     /// The fixed part of the record, at its beginning; a shorter record grows to hold it.
@@ -82,10 +91,10 @@ impl Draft {
     /// # Safety
     /// `T` must be one of `sensor-common`'s records: plain integers, no larger than a record.
     #[inline(always)]
-    pub unsafe fn fixed<T>(&mut self) -> &mut T {
+    pub(crate) unsafe fn fixed<T>(&mut self) -> &mut T {
         const { assert!(size_of::<T>() <= RECORD_MAX && align_of::<T>() <= 8) };
-        if self.len == 0 {
-            self.len = size_of::<T>() as u64;
+        if self.len() == 0 {
+            self.add_len(size_of::<T>() as u64);
         }
         // SAFETY: the bytes begin 8 bytes into a map value, so they are aligned, and are ours.
         unsafe { &mut *(&raw mut (*self.slot).bytes).cast::<T>() }
@@ -94,7 +103,7 @@ impl Draft {
     /// Where the next `MAX` bytes may be written, or null when they no longer fit.
     #[inline(always)]
     fn room<const MAX: usize>(&mut self) -> *mut c_void {
-        let at = clamp::<RECORD_MAX>(self.len);
+        let at = clamp::<RECORD_MAX>(self.len());
         if at > (RECORD_MAX - MAX) as u64 {
             return core::ptr::null_mut();
         }
@@ -104,7 +113,7 @@ impl Draft {
 
     /// Appends a NUL-terminated kernel string of at most `MAX` bytes; the bytes added, or 0.
     #[inline(always)]
-    pub fn kernel_str<const MAX: usize>(&mut self, from: *const u8) -> u64 {
+    pub(crate) fn kernel_str<const MAX: usize>(&mut self, from: *const u8) -> u64 {
         let to = self.room::<MAX>();
         if to.is_null() {
             return 0;
@@ -116,7 +125,7 @@ impl Draft {
 
     /// Appends a NUL-terminated user string of at most `MAX` bytes; the bytes added, or 0.
     #[inline(always)]
-    pub fn user_str<const MAX: usize>(&mut self, from: *const u8) -> u64 {
+    pub(crate) fn user_str<const MAX: usize>(&mut self, from: *const u8) -> u64 {
         let to = self.room::<MAX>();
         if to.is_null() {
             return 0;
@@ -128,7 +137,7 @@ impl Draft {
 
     /// Appends up to `MAX` user bytes; the bytes added, or 0 when they could not be read.
     #[inline(always)]
-    pub fn user_bytes<const MAX: usize>(&mut self, from: u64, len: u64) -> u64 {
+    pub(crate) fn user_bytes<const MAX: usize>(&mut self, from: u64, len: u64) -> u64 {
         let to = self.room::<MAX>();
         if to.is_null() {
             return 0;
@@ -138,14 +147,14 @@ impl Draft {
         if unsafe { bpf_probe_read_user(to, len as u32, from as *const c_void) } != 0 {
             return 0;
         }
-        self.len += len;
+        self.add_len(len);
         len
     }
 
     /// Appends what `fill` writes into `MAX` bytes, given their address; it returns their number,
     /// or a negated errno, which is passed on.
     #[inline(always)]
-    pub fn fill<const MAX: usize>(&mut self, fill: impl FnOnce(*mut c_void) -> i64) -> i64 {
+    pub(crate) fn fill<const MAX: usize>(&mut self, fill: impl FnOnce(*mut c_void) -> i64) -> i64 {
         let to = self.room::<MAX>();
         if to.is_null() {
             return 0;
@@ -163,14 +172,14 @@ impl Draft {
             return 0;
         }
         let read = clamp::<MAX>(read as u64);
-        self.len += read;
+        self.add_len(read);
         read
     }
 
     /// Sends the record, and wakes the reader if it is time to.
     #[inline(always)]
-    pub fn submit(self) {
-        let len = clamp::<RECORD_MAX>(self.len);
+    pub(crate) fn submit(self) {
+        let len = clamp::<RECORD_MAX>(self.len());
         // SAFETY: the slot is ours until `release`; the header is its beginning.
         let bytes = unsafe { &raw mut (*self.slot).bytes };
         // SAFETY: every draft begins with a header (`fixed`).
@@ -185,13 +194,6 @@ impl Draft {
         if sent != 0 {
             count(self.kind, Outcome::LostRing);
         }
-        self.release();
-    }
-
-    /// Gives the record up: counted as a drop.
-    #[inline(always)]
-    pub fn discard(self, outcome: Outcome) {
-        count(self.kind, outcome);
         self.release();
     }
 
@@ -228,21 +230,21 @@ fn wake(kind: Kind, now_ns: u64) -> u64 {
 
 /// Nanoseconds since boot, suspend included.
 #[inline(always)]
-pub fn now_boot_ns() -> u64 {
+pub(crate) fn now_boot_ns() -> u64 {
     // SAFETY: a helper without preconditions.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// Copies one value from kernel memory.
 #[inline(always)]
-pub fn read_kernel<T: Copy>(from: *const T, to: &mut T) -> bool {
+pub(crate) fn read_kernel<T: Copy>(from: *const T, to: &mut T) -> bool {
     // SAFETY: the destination is a valid `T`; the helper checks the source.
     unsafe { bpf_probe_read_kernel((&raw mut *to).cast(), size_of::<T>() as u32, from.cast()) == 0 }
 }
 
 /// Copies one value from user memory.
 #[inline(always)]
-pub fn read_user<T: Copy>(from: u64, to: &mut T) -> bool {
+pub(crate) fn read_user<T: Copy>(from: u64, to: &mut T) -> bool {
     // SAFETY: as in `read_kernel`.
     unsafe {
         bpf_probe_read_user((&raw mut *to).cast(), size_of::<T>() as u32, from as *const c_void) == 0
@@ -252,7 +254,7 @@ pub fn read_user<T: Copy>(from: u64, to: &mut T) -> bool {
 /// `min(n, MAX)`, in a form that neither the compiler nor the verifier can lose: the comparison
 /// stands on the very register that is used afterwards.
 #[inline(always)]
-pub fn clamp<const MAX: usize>(mut n: u64) -> u64 {
+pub(crate) fn clamp<const MAX: usize>(mut n: u64) -> u64 {
     // SAFETY: register arithmetic only.
     unsafe {
         asm!(

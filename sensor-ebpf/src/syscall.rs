@@ -11,7 +11,7 @@ use crate::task;
 const TS_COMPAT: u32 = 2;
 
 /// A system call that returned.
-pub struct Exit {
+pub(crate) struct Exit {
     pub task: *const task_struct,
     pub regs: *const pt_regs,
     pub result: i64,
@@ -20,7 +20,7 @@ pub struct Exit {
 
 impl Exit {
     #[inline(always)]
-    pub fn new(regs: *const pt_regs, result: i64) -> Self {
+    pub(crate) fn new(regs: *const pt_regs, result: i64) -> Self {
         let task = task::current();
         let compat = is_compat(task);
         // A 32-bit result is an int: its sign is in bit 31.
@@ -30,7 +30,7 @@ impl Exit {
 
     /// Argument 0 to 3. The 32-bit convention passes them in ebx, ecx, edx, esi.
     #[inline(always)]
-    pub fn arg<const N: usize>(&self) -> u64 {
+    pub(crate) fn arg<const N: usize>(&self) -> u64 {
         if self.compat {
             let value = match N {
                 0 => regs_bx(self.regs),
@@ -50,7 +50,7 @@ impl Exit {
 
     /// The open file behind a descriptor of the current task, or null.
     #[inline(always)]
-    pub fn file(&self, fd: i32) -> *const file {
+    pub(crate) fn file(&self, fd: i32) -> *const file {
         let table: *const fdtable = files_fdt(task_files(self.task));
         let mut file = core::ptr::null();
         if fd < 0 || fd as u32 >= fdt_max(table) {
@@ -63,6 +63,6 @@ impl Exit {
 
 /// Whether the task is in a system call of the 32-bit table.
 #[inline(always)]
-pub fn is_compat(task: *const task_struct) -> bool {
+pub(crate) fn is_compat(task: *const task_struct) -> bool {
     task_status(task) & TS_COMPAT != 0
 }

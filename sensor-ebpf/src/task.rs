@@ -14,14 +14,14 @@ use crate::submit::{now_boot_ns, read_kernel};
 
 /// The task that runs the program.
 #[inline(always)]
-pub fn current() -> *const task_struct {
+pub(crate) fn current() -> *const task_struct {
     // SAFETY: a helper without preconditions.
     unsafe { bpf_get_current_task() as *const task_struct }
 }
 
 /// Fills a header about `task`, which is in the cgroup `cgroup_id`.
 #[inline(always)]
-pub fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
+pub(crate) fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
     let leader = task_leader(task);
     let cred = task_cred(task);
     header.boot_ns = now_boot_ns();
@@ -38,7 +38,7 @@ pub fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
 
 /// What the task shares with the others of its login.
 #[inline(always)]
-pub fn session(to: &mut Session, task: *const task_struct) {
+pub(crate) fn session(to: &mut Session, task: *const task_struct) {
     let signal = task_signal(task);
     let group = signal_pgrp(signal);
     to.login_uid = task_login_uid(task);
@@ -64,7 +64,7 @@ fn number_outside(pid: *const pid) -> u32 {
 
 /// A pid's number in its own namespace, the innermost.
 #[inline(always)]
-pub fn number_inside(pid: *const pid) -> u32 {
+pub(crate) fn number_inside(pid: *const pid) -> u32 {
     // The kernel's own limit on nesting (MAX_PID_NS_LEVEL).
     let level = (pid_level(pid) & 31) as usize;
     let innermost = pid_numbers(pid).cast::<u8>().wrapping_add(level * upid_size() as usize);

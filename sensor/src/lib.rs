@@ -25,4 +25,5 @@ pub mod profile;
 pub mod metrics;
 pub mod config;
 pub mod pipeline;
+pub mod driver;
 pub mod cli;

@@ -1,1 +1,198 @@
-//! TBD
+//! The loop that joins the stages: records in, events out, and the tables between.
+//!
+//! One thread owns all of it. Records come from the ring or from a capture; what this module does
+//! with them is the same.
+
+use sensor_common::cgroup::Change;
+use sensor_common::{Header, Kind};
+use zerocopy::FromBytes as _;
+
+use crate::attribution::Attribution;
+use crate::attribution::cache::Cache;
+use crate::event::cgroup::Cgroup;
+use crate::event::connect::Connect;
+use crate::event::decode::{Malformed, Record, decode};
+use crate::event::detail::Detail;
+use crate::event::exit::Exit;
+use crate::event::fork::Fork;
+use crate::event::oom::Oom;
+use crate::event::open::Open;
+use crate::event::process::{Process, ProcessTable, id};
+use crate::event::{Event, Thread};
+
+/// What was made of the records so far; the right side of the loss equation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that came from the kernel, decoded or not.
+    pub received: u64,
+    /// Records that could be decoded, by kind; the agent's own among them.
+    pub delivered: [u64; Kind::ALL.len() + 1],
+    /// Records that could not be decoded, by [`Malformed::ALL_NAMES`].
+    pub malformed: [u64; Malformed::ALL_NAMES.len()],
+    /// Events from processes that neither the table nor /proc knew.
+    pub unknown_process: u64,
+}
+
+impl Tally {
+    pub fn delivered(&self, kind: Kind) -> u64 {
+        self.delivered[kind as usize]
+    }
+
+    /// Records that the kernel side delivered.
+    pub fn from_kernel(&self) -> u64 {
+        self.received
+    }
+
+    fn count_malformed(&mut self, malformed: Malformed) {
+        let name = malformed.name();
+        for (count, known) in self.malformed.iter_mut().zip(Malformed::ALL_NAMES) {
+            *count += u64::from(known == name);
+        }
+    }
+}
+
+/// The state between records and events.
+pub struct Pipeline {
+    pub processes: ProcessTable,
+    pub cgroups: Cache,
+    pub tally: Tally,
+    events: u64,
+    clock_offset_ns: i64,
+    now_boot_ns: u64,
+    page_bytes: u64,
+    /// Stands in for a process that nothing is known about.
+    stranger: Process,
+}
+
+impl Pipeline {
+    pub fn new(cgroups: Cache) -> Self {
+        Self {
+            processes: ProcessTable::default(),
+            cgroups,
+            tally: Tally::default(),
+            events: 0,
+            clock_offset_ns: 0,
+            now_boot_ns: 0,
+            page_bytes: rustix::param::page_size() as u64,
+            stranger: Process::default(),
+        }
+    }
+
+    /// The process that a record is about, if the table lacks it: worth a look into /proc first.
+    pub fn lacks(&mut self, bytes: &[u8]) -> Option<u32> {
+        let (header, _) = Header::read_from_prefix(bytes).ok()?;
+        match header.kind()? {
+            Kind::Exec | Kind::Process | Kind::Clock | Kind::Sample => None,
+            Kind::Fork | Kind::Exit | Kind::Open | Kind::Connect | Kind::Oom | Kind::Cgroup => {
+                self.processes.seen(&header).is_none().then_some(header.tgid)
+            }
+        }
+    }
+
+    /// Takes one record in; hands `on_event` what became of it, if it is an event.
+    pub fn take(&mut self, bytes: &[u8], on_event: &mut impl FnMut(&Event<'_>)) {
+        let record = match decode(bytes) {
+            Ok(record) => record,
+            Err(malformed) => return self.tally.count_malformed(malformed),
+        };
+        if let Ok((header, _)) = Header::read_from_prefix(bytes)
+            && let Some(kind) = header.kind()
+        {
+            self.tally.delivered[kind as usize] += 1;
+            self.now_boot_ns = self.now_boot_ns.max(header.boot_ns);
+        }
+        self.learn(&record);
+        self.emit(&record, on_event);
+        self.settle(&record);
+    }
+
+    /// Forgets what is over. Called now and then, and at the end of a capture.
+    pub fn tidy(&mut self) {
+        self.processes.forget(self.now_boot_ns);
+        self.cgroups.tidy(self.now_boot_ns);
+    }
+
+    /// Nanoseconds since the epoch of a record's time.
+    pub fn wall_ns(&self, boot_ns: u64) -> i64 {
+        boot_ns.cast_signed().wrapping_add(self.clock_offset_ns)
+    }
+
+    /// What the tables must know before the event is looked at.
+    fn learn(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Fork(fork) => self.processes.forked(fork),
+            Record::Exec(exec) | Record::Process(exec) => self.processes.executed(exec),
+            Record::Clock(clock) => self.clock_offset_ns = clock.offset_ns,
+            Record::Cgroup { cgroup, change: Change::Made | Change::Existing, path } => {
+                self.cgroups.made(cgroup.id, &String::from_utf8_lossy(path));
+            }
+            Record::Cgroup { change: Change::Removed, .. }
+            | Record::Exit(_)
+            | Record::Open { .. }
+            | Record::Connect(_)
+            | Record::Oom { .. }
+            | Record::Sample(_) => {}
+        }
+    }
+
+    /// What ends with the event.
+    fn settle(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Exit(exit) => self.processes.exited(&exit.header),
+            Record::Cgroup { cgroup, change: Change::Removed, .. } => {
+                self.cgroups.removed(cgroup.id, self.now_boot_ns);
+            }
+            _ => {}
+        }
+    }
+
+    fn emit(&mut self, record: &Record<'_>, on_event: &mut impl FnMut(&Event<'_>)) {
+        let (header, detail) = match record {
+            Record::Fork(fork) => (&fork.header, Detail::Fork(Fork::new(fork))),
+            Record::Exec(exec) => (&exec.exec.header, Detail::Exec),
+            Record::Exit(exit) => (&exit.header, Detail::Exit(Exit::new(exit.status))),
+            Record::Open { open, call, path, text } => {
+                (&open.header, Detail::Open(Open::new(open, *call, path, text)))
+            }
+            Record::Connect(connect) => (&connect.header, Detail::Connect(Connect::new(connect))),
+            Record::Oom { oom, path } => {
+                (&oom.header, Detail::Oom(Oom::new(oom, path, self.page_bytes)))
+            }
+            Record::Cgroup { change: Change::Existing, .. }
+            | Record::Sample(_)
+            | Record::Process(_)
+            | Record::Clock(_) => return,
+            Record::Cgroup { cgroup, change, path } => (
+                &cgroup.header,
+                Detail::Cgroup(Cgroup { id: cgroup.id, made: *change == Change::Made, path }),
+            ),
+        };
+        self.events += 1;
+        self.cgroups.find(header.cgroup_id);
+        if self.processes.seen(header).is_none() {
+            self.tally.unknown_process += 1;
+            self.stranger = ProcessTable::placeholder(header);
+        }
+        let process = self
+            .processes
+            .get(header.tgid)
+            .filter(|process| process.id.is(id(header)))
+            .unwrap_or(&self.stranger);
+        on_event(&Event {
+            number: self.events,
+            time_ns: self.wall_ns(header.boot_ns),
+            boot_ns: header.boot_ns,
+            thread: Thread {
+                tid: header.tid,
+                vpid: header.vpid,
+                uid: header.uid,
+                gid: header.gid,
+                cgroup_id: header.cgroup_id,
+            },
+            process,
+            processes: &self.processes,
+            attribution: self.cgroups.get(header.cgroup_id).unwrap_or(&Attribution::HOST),
+            detail,
+        });
+    }
+}

@@ -3,7 +3,7 @@
 //! `cgroup_mkdir(struct cgroup *cgrp, const char *path)` and `cgroup_rmdir`, 5.10 to 7.2.
 
 use sensor_common::Kind;
-use sensor_common::cgroup::Cgroup;
+use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::path::PATH_MAX;
 
 use crate::kernel::{cgroup, cgroup_node, node_id};
@@ -17,16 +17,16 @@ tracepoint!("cgroup_rmdir", cgroup_rmdir_btf, cgroup_rmdir_raw, try_rmdir);
 
 #[inline(always)]
 fn try_mkdir(ctx: &impl Arguments) {
-    report(ctx, 1);
+    report(ctx, Change::Made);
 }
 
 #[inline(always)]
 fn try_rmdir(ctx: &impl Arguments) {
-    report(ctx, 0);
+    report(ctx, Change::Removed);
 }
 
 #[inline(always)]
-fn report(ctx: &impl Arguments, made: u32) {
+fn report(ctx: &impl Arguments, change: Change) {
     let cgroup: *const cgroup = ctx.arg(0);
     if !cgroup_wanted(Kind::Cgroup, cgroup) {
         return;
@@ -36,7 +36,7 @@ fn report(ctx: &impl Arguments, made: u32) {
     let record = unsafe { draft.fixed::<Cgroup>() };
     task::fill(&mut record.header, task::current(), current_cgroup_id());
     record.id = node_id(cgroup_node(cgroup));
-    record.made = made;
+    record.change = change as u32;
     let path_len = draft.kernel_str::<PATH_MAX>(ctx.arg(1)) as u32;
     // SAFETY: as above.
     unsafe { draft.fixed::<Cgroup>() }.path_len = path_len;

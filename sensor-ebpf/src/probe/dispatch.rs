@@ -21,13 +21,13 @@ const SOCKETCALL: u32 = 102;
 const SOCKETCALL_CONNECT: u64 = 3;
 
 #[btf_tracepoint(function = "sys_exit")]
-pub fn dispatch_btf(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn dispatch_btf(ctx: BtfTracePointContext) -> i32 {
     dispatch(&ctx, regs_orig_ax_btf(ctx.arg(0)) as u32, ctx.arg(0));
     0
 }
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn dispatch_raw(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn dispatch_raw(ctx: RawTracePointContext) -> i32 {
     dispatch(&ctx, regs_orig_ax(ctx.arg(0)) as u32, ctx.arg(0));
     0
 }

@@ -16,13 +16,13 @@ mod sample;
 macro_rules! tracepoint {
     ($tracepoint:literal, $btf:ident, $raw:ident, $try:expr) => {
         #[aya_ebpf::macros::btf_tracepoint(function = $tracepoint)]
-        pub fn $btf(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
+        pub(crate) fn $btf(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
             ($try)(&ctx);
             0
         }
 
         #[aya_ebpf::macros::raw_tracepoint(tracepoint = $tracepoint)]
-        pub fn $raw(ctx: aya_ebpf::programs::RawTracePointContext) -> i32 {
+        pub(crate) fn $raw(ctx: aya_ebpf::programs::RawTracePointContext) -> i32 {
             ($try)(&ctx);
             0
         }

@@ -19,19 +19,19 @@ const BPF_NOEXIST: u64 = 1;
 static EMPTY: Histogram = Histogram::EMPTY;
 
 #[btf_tracepoint(function = "sched_wakeup")]
-pub fn wakeup_btf(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn wakeup_btf(ctx: BtfTracePointContext) -> i32 {
     runnable(ctx.arg(0));
     0
 }
 
 #[btf_tracepoint(function = "sched_wakeup_new")]
-pub fn wakeup_new_btf(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn wakeup_new_btf(ctx: BtfTracePointContext) -> i32 {
     runnable(ctx.arg(0));
     0
 }
 
 #[btf_tracepoint(function = "sched_switch")]
-pub fn switch_btf(ctx: BtfTracePointContext) -> i32 {
+pub(crate) fn switch_btf(ctx: BtfTracePointContext) -> i32 {
     let preempted: u64 = ctx.arg(0);
     let prev: *const task_struct = ctx.arg(1);
     // A task that did not go to sleep is back in the queue.

@@ -18,7 +18,7 @@ const BPF_F_USER_STACK: u64 = 1 << 8;
 const STACK_BYTES: usize = FRAMES_MAX * size_of::<u64>();
 
 #[perf_event]
-pub fn sample(ctx: PerfEventContext) -> i32 {
+pub(crate) fn sample(ctx: PerfEventContext) -> i32 {
     try_sample(&ctx);
     0
 }

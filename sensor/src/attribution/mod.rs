@@ -1,5 +1,7 @@
 //! Cgroup id → container, pod or unit.
 
+pub mod cache;
+
 /// What a cgroup belongs to. Empty for the host's own processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attribution {
@@ -8,6 +10,11 @@ pub struct Attribution {
     pub container: Option<Container>,
     /// systemd unit (`ssh.service`), where there is no container.
     pub unit: Option<String>,
+}
+
+impl Attribution {
+    /// Of a cgroup about which nothing is known.
+    pub const HOST: Self = Self { cgroup_path: String::new(), container: None, unit: None };
 }
 
 /// A container. The path of its cgroup gives the id; the rest is looked up.

@@ -1,5 +1,14 @@
 //! What rules, profiles and sinks see: a decoded, attributed record.
 
+pub mod decode;
+pub mod path;
+pub mod fork;
+pub mod exec;
+pub mod exit;
+pub mod open;
+pub mod connect;
+pub mod oom;
+pub mod cgroup;
 pub mod detail;
 pub mod process;
 
@@ -17,6 +26,8 @@ pub struct Event<'a> {
     pub number: u64,
     /// Nanoseconds since the epoch.
     pub time_ns: i64,
+    /// Nanoseconds since boot.
+    pub boot_ns: u64,
     /// The thread and its credentials at the moment of the event.
     pub thread: Thread,
     /// The process; its ancestors are found through `processes`.
@@ -38,4 +49,9 @@ pub struct Thread {
     pub uid: u32,
     pub gid: u32,
     pub cgroup_id: u64,
+}
+
+/// A `comm` without its padding.
+pub fn name(comm: &[u8]) -> &[u8] {
+    comm.split(|byte| *byte == 0).next().unwrap_or(&[])
 }

@@ -1,11 +1,26 @@
 //! The process table: who runs what, and who started it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use sensor_common::Header;
 use sensor_common::exec::{FileId, Session};
+use sensor_common::fork::Fork;
 
-use crate::event::Text;
+use crate::event::decode::ExecRecord;
+use crate::event::{Text, name};
+
+/// The most processes that are remembered; beyond it the oldest that ended go first.
+const PROCESSES_MAX: usize = 65_536;
+
+/// How long a process is remembered after its end: its children and late records still name it.
+const REMEMBER_NS: u64 = 10_000_000_000;
+
+/// Deeper trees exist only by accident or by attack.
+const DEPTH_MAX: usize = 64;
+
+/// Start times from /proc are in hundredths of a second; closer than this is the same process.
+const START_TOLERANCE_NS: u64 = 20_000_000;
 
 /// A process, and not merely a number: pids are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -16,8 +31,15 @@ pub struct ProcessId {
     pub start_boot_ns: u64,
 }
 
+impl ProcessId {
+    /// Whether both name the same process, one of them perhaps by way of /proc.
+    pub fn is(self, other: Self) -> bool {
+        self.pid == other.pid && self.start_boot_ns.abs_diff(other.start_boot_ns) < START_TOLERANCE_NS
+    }
+}
+
 /// One process. What an exec sets is shared with the children that were forked since.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Process {
     pub id: ProcessId,
     /// Parent's pid at the time of the last record.
@@ -33,9 +55,9 @@ pub struct Process {
 /// What a process executes.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    /// The executable, as the kernel opened it.
+    /// The executable, as the kernel opened it. Empty for a kernel thread.
     pub exe_path: Text,
-    /// The text that was passed to execve.
+    /// The text that was passed to execve; the path where that is not known.
     pub filename: Text,
     pub cwd: Text,
     pub argv: Strings,
@@ -82,6 +104,10 @@ impl Strings {
 #[derive(Debug, Default)]
 pub struct ProcessTable {
     by_pid: HashMap<u32, Process>,
+    /// Ended processes in the order of their ends, with the boot time after which they may go.
+    ended: VecDeque<(u64, ProcessId)>,
+    /// Processes that were dropped because the table was full.
+    pub evicted: u64,
 }
 
 impl ProcessTable {
@@ -89,16 +115,105 @@ impl ProcessTable {
         self.by_pid.get(&pid)
     }
 
+    pub fn len(&self) -> usize {
+        self.by_pid.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_pid.is_empty()
+    }
+
     /// The parent, its parent and so on, the nearest first.
     pub fn ancestors<'a>(&'a self, process: &'a Process) -> impl Iterator<Item = &'a Process> {
-        /// Deeper trees exist only by accident or by attack.
-        const DEPTH_MAX: usize = 64;
         std::iter::successors(self.parent(process), |process| self.parent(process)).take(DEPTH_MAX)
     }
 
     /// The parent, unless its pid now belongs to a process that is younger than the child.
     pub fn parent(&self, process: &Process) -> Option<&Process> {
-        self.get(process.ppid)
-            .filter(|parent| parent.id.start_boot_ns <= process.id.start_boot_ns)
+        self.get(process.ppid).filter(|parent| {
+            parent.id.start_boot_ns <= process.id.start_boot_ns + START_TOLERANCE_NS
+        })
     }
+
+    /// The process of a record, brought up to date with its header; `None` if it is unknown.
+    pub fn seen(&mut self, header: &Header) -> Option<&Process> {
+        let process = self.by_pid.get_mut(&header.tgid)?;
+        if !process.id.is(id(header)) {
+            return None;
+        }
+        // A parent that ended leaves its children to another.
+        process.ppid = header.ppid;
+        process.cgroup_id = header.cgroup_id;
+        Some(process)
+    }
+
+    /// A process of which nothing is known but one record's header.
+    pub fn placeholder(header: &Header) -> Process {
+        Process {
+            id: id(header),
+            ppid: header.ppid,
+            vpid: header.vpid,
+            cgroup_id: header.cgroup_id,
+            name: name(&header.comm).into(),
+            program: Arc::default(),
+        }
+    }
+
+    /// The child runs what its parent runs, until it executes something else.
+    pub fn forked(&mut self, fork: &Fork) {
+        let header = &fork.header;
+        let program = self.seen(header).map(|parent| Arc::clone(&parent.program)).unwrap_or_default();
+        self.insert(Process {
+            id: ProcessId { pid: fork.child_tgid, start_boot_ns: fork.child_start_boot_ns },
+            ppid: header.tgid,
+            vpid: fork.child_vpid,
+            cgroup_id: fork.child_cgroup_id,
+            name: name(&header.comm).into(),
+            program,
+        });
+    }
+
+    /// A new program in an old process, or a process that already ran.
+    pub fn executed(&mut self, record: &ExecRecord<'_>) {
+        let header = &record.exec.header;
+        self.insert(Process { program: Arc::new(Program::new(record)), ..Self::placeholder(header) });
+    }
+
+    /// The process stays a while, for its children and late records.
+    pub fn exited(&mut self, header: &Header) {
+        self.ended.push_back((header.boot_ns + REMEMBER_NS, id(header)));
+    }
+
+    /// Forgets those that ended long enough before `now_boot_ns`.
+    pub fn forget(&mut self, now_boot_ns: u64) {
+        while self.ended.front().is_some_and(|(until, _)| *until <= now_boot_ns) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let Some((_, ended)) = self.ended.pop_front() else { return false };
+        if self.by_pid.get(&ended.pid).is_some_and(|process| process.id.is(ended)) {
+            self.by_pid.remove(&ended.pid);
+        }
+        true
+    }
+
+    fn insert(&mut self, process: Process) {
+        while self.by_pid.len() >= PROCESSES_MAX && !self.by_pid.contains_key(&process.id.pid) {
+            self.evicted += 1;
+            // With nothing ended, a live process has to go; it is found again in /proc.
+            if !self.forget_oldest()
+                && let Some(pid) = self.by_pid.keys().next().copied()
+            {
+                self.by_pid.remove(&pid);
+            }
+        }
+        self.by_pid.insert(process.id.pid, process);
+    }
+}
+
+/// The process that a header is about.
+pub fn id(header: &Header) -> ProcessId {
+    ProcessId { pid: header.tgid, start_boot_ns: header.start_boot_ns }
 }

@@ -1,0 +1,295 @@
+//! Runs the pipeline: over the kernel's ring, with what /proc adds, or over a capture.
+
+use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sensor_common::Kind;
+use sensor_common::counters::Outcome;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::event::Event;
+use crate::pipeline::{Pipeline, Tally};
+use crate::probe::attach::{Outcome as ProbeOutcome, Probes, attach};
+use crate::probe::capture::{self, Reader, Writer};
+use crate::probe::counters::Counters;
+use crate::probe::load::Settings;
+use crate::probe::proc::Proc;
+use crate::probe::ring::Ring;
+use crate::probe::{self, record};
+
+/// How often the tables are tidied and the stages get their turn.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// Records between two looks at the clock and the signals.
+const BATCH: usize = 4096;
+
+/// How long after detaching the last program may still be on its way out.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// A wall clock that moved by less than this against boot time is left alone.
+const CLOCK_STEP_NS: u64 = 1_000_000;
+
+/// What stands below the pipeline.
+pub trait Stages {
+    /// One event, in the order of the stream.
+    fn event(&mut self, event: &Event<'_>);
+    /// About once a second, and once at the end.
+    fn tick(&mut self, pipeline: &mut Pipeline, source: &Live);
+    /// SIGHUP.
+    fn reload(&mut self) {}
+    /// Whether the stages have had enough (`--count`, a closed pipe).
+    fn done(&self) -> bool {
+        false
+    }
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads; the socket wakes whoever waits.
+pub struct Signals {
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    pub fn register() -> io::Result<Self> {
+        let (wake, write) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let signals = Self { stop: Arc::default(), reload: Arc::default(), wake };
+        for (signal, flag) in
+            [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
+        {
+            // A second SIGTERM or SIGINT ends the process at once.
+            if signal != SIGHUP {
+                signal_hook::flag::register_conditional_default(signal, Arc::clone(flag))?;
+            }
+            signal_hook::flag::register(signal, Arc::clone(flag))?;
+            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+        }
+        Ok(signals)
+    }
+
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub fn wake_fd(&self) -> &UnixStream {
+        &self.wake
+    }
+
+    fn take_reload(&self) -> bool {
+        let mut bytes = [0; 64];
+        // Emptied so that the next wait sleeps; what it held is in the flags.
+        while (&self.wake).read(&mut bytes).is_ok_and(|read| read > 0) {}
+        self.reload.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// The kernel as a source of records.
+pub struct Live {
+    probes: Option<Probes>,
+    ring: Ring,
+    pub outcomes: Vec<ProbeOutcome>,
+    pub counters: Counters,
+    proc: Proc,
+    tee: Option<Writer>,
+    tee_error: Option<capture::Error>,
+    clock_offset_ns: i64,
+}
+
+/// Both sides of the loss equation, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    pub produced: u64,
+    pub delivered: u64,
+    /// The ring was full.
+    pub lost: u64,
+    /// Given up in the kernel, for whatever other reason.
+    pub dropped: u64,
+}
+
+impl Balance {
+    pub fn is_exact(&self) -> bool {
+        self.produced == self.delivered + self.lost + self.dropped
+    }
+}
+
+impl std::fmt::Display for Balance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { produced, delivered, lost, dropped } = self;
+        let sign = if self.is_exact() { "=" } else { "≠" };
+        write!(f, "{produced} produced {sign} {delivered} delivered + {lost} lost + {dropped} dropped")
+    }
+}
+
+impl Live {
+    /// Loads and attaches. What happens from here on is in the ring.
+    pub fn start(settings: &Settings, run_queue: bool, proc: Proc) -> Result<Self, probe::Error> {
+        let mut probes = attach(settings, run_queue)?;
+        let interval = Duration::from_nanos(settings.config.wake_interval_ns);
+        let ring = Ring::new(&mut probes, interval)?;
+        let counters = Counters::new(&mut probes)?;
+        let outcomes = probes.outcomes.clone();
+        let probes = Some(probes);
+        let (tee, tee_error) = (None, None);
+        Ok(Self { probes, ring, outcomes, counters, proc, tee, tee_error, clock_offset_ns: 0 })
+    }
+
+    /// Also writes every record to a capture.
+    pub fn tee(&mut self, writer: Writer) {
+        self.tee = Some(writer);
+    }
+
+    pub fn probes_mut(&mut self) -> Option<&mut Probes> {
+        self.probes.as_mut()
+    }
+
+    /// Feeds the pipeline what was there before the first record of the ring: the clock, the
+    /// cgroups, the processes.
+    pub fn prime(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) {
+        self.synchronise_clock(pipeline, stages);
+        for (id, path) in pipeline.cgroups.scan() {
+            self.feed(&record::cgroup(id, &path), pipeline, stages);
+        }
+        for process in self.proc.processes() {
+            self.feed(&process, pipeline, stages);
+        }
+    }
+
+    /// Runs until a signal, or until the stages are done; then detaches and drains.
+    pub fn run(
+        &mut self,
+        pipeline: &mut Pipeline,
+        signals: &Signals,
+        stages: &mut impl Stages,
+    ) -> Result<Balance, probe::Error> {
+        let mut next_tick = Instant::now() + TICK;
+        while !signals.stopped() && !stages.done() {
+            let limit = next_tick.saturating_duration_since(Instant::now());
+            self.ring.wait(signals.wake_fd().as_fd(), limit)?;
+            self.drain(pipeline, stages);
+            if signals.take_reload() {
+                stages.reload();
+            }
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + TICK;
+                self.synchronise_clock(pipeline, stages);
+                pipeline.tidy();
+                stages.tick(pipeline, self);
+            }
+        }
+        let balance = self.finish(pipeline, stages);
+        stages.tick(pipeline, self);
+        Ok(balance)
+    }
+
+    /// Ends the capture, if there is one: what it could not write is an error now.
+    pub fn close(&mut self) -> Result<(), capture::Error> {
+        if let Some(error) = self.tee_error.take() {
+            return Err(error);
+        }
+        self.tee.take().map_or(Ok(()), Writer::finish)
+    }
+
+    /// Detaches, then reads until everything that was produced is accounted for.
+    fn finish(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> Balance {
+        self.probes = None;
+        let deadline = Instant::now() + SETTLE;
+        loop {
+            let read = self.drain(pipeline, stages);
+            let balance = self.balance(&pipeline.tally);
+            if (read == 0 && balance.is_exact()) || Instant::now() >= deadline {
+                return balance;
+            }
+            if read == 0 {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// The loss equation, over all kinds that the kernel sends.
+    pub fn balance(&self, tally: &Tally) -> Balance {
+        let sum = |outcome| Kind::KERNEL.iter().map(|kind| self.counters.get(*kind, outcome)).sum();
+        let lost = sum(Outcome::LostRing);
+        let all_losses: u64 = Outcome::LOSSES.into_iter().map(sum).sum();
+        Balance {
+            produced: sum(Outcome::Produced),
+            delivered: tally.from_kernel(),
+            lost,
+            dropped: all_losses - lost,
+        }
+    }
+
+    fn drain(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> usize {
+        let Self { ring, proc, tee, tee_error, .. } = self;
+        ring.drain(BATCH, |bytes| {
+            pipeline.tally.received += 1;
+            if let Some(pid) = pipeline.lacks(bytes)
+                && let Some(process) = proc.process(pid)
+            {
+                pass(&process, tee, tee_error, pipeline, stages);
+            }
+            pass(bytes, tee, tee_error, pipeline, stages);
+        })
+    }
+
+    fn feed(&mut self, bytes: &[u8], pipeline: &mut Pipeline, stages: &mut impl Stages) {
+        pass(bytes, &mut self.tee, &mut self.tee_error, pipeline, stages);
+    }
+
+    /// Wall time is boot time plus an offset, until somebody sets the clock.
+    fn synchronise_clock(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) {
+        let offset_ns = clock_offset_ns();
+        if offset_ns.abs_diff(self.clock_offset_ns) >= CLOCK_STEP_NS {
+            self.clock_offset_ns = offset_ns;
+            self.feed(&record::clock(offset_ns), pipeline, stages);
+        }
+    }
+}
+
+fn pass(
+    bytes: &[u8],
+    tee: &mut Option<Writer>,
+    tee_error: &mut Option<capture::Error>,
+    pipeline: &mut Pipeline,
+    stages: &mut impl Stages,
+) {
+    if let Some(writer) = tee
+        && let Err(error) = writer.write(bytes)
+    {
+        *tee_error = Some(error);
+        *tee = None;
+    }
+    pipeline.take(bytes, &mut |event| stages.event(event));
+}
+
+fn clock_offset_ns() -> i64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let ns = |id| {
+        let time = clock_gettime(id);
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    ns(ClockId::Realtime) - ns(ClockId::Boottime)
+}
+
+/// Runs the pipeline over a capture: no root, no kernel, no /proc.
+pub fn replay(
+    path: &Path,
+    pipeline: &mut Pipeline,
+    mut on_event: impl FnMut(&Event<'_>),
+) -> Result<capture::Origin, capture::Error> {
+    let mut reader = Reader::open(path)?;
+    let mut records = 0_usize;
+    while let Some(record) = reader.next()? {
+        pipeline.take(record, &mut on_event);
+        records += 1;
+        if records.is_multiple_of(BATCH) {
+            pipeline.tidy();
+        }
+    }
+    Ok(reader.origin)
+}

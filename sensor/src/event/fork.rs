@@ -1,0 +1,15 @@
+//! A process was forked.
+
+/// The event's process is the parent.
+#[derive(Debug)]
+pub struct Fork {
+    pub child_pid: u32,
+    /// In the child's own pid namespace.
+    pub child_vpid: u32,
+}
+
+impl Fork {
+    pub fn new(record: &sensor_common::fork::Fork) -> Self {
+        Self { child_pid: record.child_tgid, child_vpid: record.child_vpid }
+    }
+}

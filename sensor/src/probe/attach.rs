@@ -1,0 +1,196 @@
+//! The probe table → attached programs, each probe by the first way that this kernel accepts.
+
+use aya::Ebpf;
+use aya::maps::{Array, ProgramArray};
+use aya::programs::{BtfTracePoint, PerfEvent, RawTracePoint};
+use sensor_common::Kind;
+
+use super::load::{Loaded, Settings, chain, load};
+use super::table::{DISPATCH, PROBES, Probe, Program, Syscall, Target, Way};
+use super::{Error, kernel};
+
+/// What became of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// By which hook.
+    Attached(&'static str),
+    /// Nobody asked for its records.
+    Off,
+    /// No way worked; the reason of each.
+    Failed(String),
+}
+
+/// A probe and its state, for `sensor doctor`, the log and metrics.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub probe: &'static str,
+    pub state: State,
+}
+
+/// The kernel side, attached. Dropping it detaches everything.
+pub struct Probes {
+    pub(super) ebpf: Ebpf,
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Loads the object and attaches every probe that the settings ask for.
+pub fn attach(settings: &Settings, run_queue: bool) -> Result<Probes, Error> {
+    let mut loaded = load(settings)?;
+    let wanted = |probe: &Probe| match probe.kind {
+        Some(kind) => settings.config.kinds & kind.bit() != 0,
+        None => run_queue,
+    };
+    let mut outcomes = Vec::new();
+    let mut syscalls = Vec::new();
+    for probe in PROBES {
+        let state = if wanted(probe) { attach_probe(&mut loaded, probe, &mut syscalls) } else { State::Off };
+        outcomes.push(Outcome { probe: probe.name, state });
+    }
+    if let Err(reason) = dispatch(&mut loaded, &syscalls) {
+        for outcome in &mut outcomes {
+            if syscalls.iter().any(|entry| entry.probe == outcome.probe) {
+                outcome.state = State::Failed(reason.clone());
+            }
+        }
+    }
+    if !outcomes.iter().any(|outcome| matches!(outcome.state, State::Attached(_))) {
+        return Err(nothing(&outcomes));
+    }
+    Ok(Probes { ebpf: loaded.ebpf, outcomes })
+}
+
+/// One system call's program, loaded and waiting for its dispatcher.
+struct Entry {
+    probe: &'static str,
+    program: &'static str,
+    hook: &'static str,
+    syscall: Syscall,
+}
+
+fn attach_probe(loaded: &mut Loaded, probe: &'static Probe, syscalls: &mut Vec<Entry>) -> State {
+    let mut reasons = Vec::new();
+    for way in probe.ways {
+        match attach_way(loaded, probe, way, syscalls) {
+            Ok(()) => return State::Attached(way.hook),
+            Err(reason) => reasons.push(format!("{}: {reason}", way.hook)),
+        }
+    }
+    State::Failed(reasons.join("; "))
+}
+
+fn attach_way(
+    loaded: &mut Loaded,
+    probe: &'static Probe,
+    way: &'static Way,
+    syscalls: &mut Vec<Entry>,
+) -> Result<(), String> {
+    for program in way.programs {
+        attach_program(loaded, program)?;
+    }
+    for program in way.programs {
+        if let Target::SyscallBtf(syscall) | Target::SyscallRaw(syscall) = program.target {
+            syscalls.push(Entry { probe: probe.name, program: program.name, hook: way.hook, syscall });
+        }
+    }
+    Ok(())
+}
+
+/// Loads a program, and attaches it if it has a hook of its own.
+fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> {
+    let Loaded { ebpf, btf } = loaded;
+    let slot = ebpf
+        .program_mut(program.name)
+        .ok_or_else(|| format!("the object has no program {}", program.name))?;
+    let result = match program.target {
+        Target::BtfTracepoint(tracepoint) => <&mut BtfTracePoint>::try_from(slot).and_then(|typed| {
+            typed.load(tracepoint, btf)?;
+            typed.attach().map(drop)
+        }),
+        Target::SyscallBtf(_) => {
+            <&mut BtfTracePoint>::try_from(slot).and_then(|typed| typed.load("sys_exit", btf))
+        }
+        Target::RawTracepoint(tracepoint) => <&mut RawTracePoint>::try_from(slot).and_then(|typed| {
+            typed.load()?;
+            typed.attach(tracepoint).map(drop)
+        }),
+        Target::SyscallRaw(_) => <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load),
+        Target::CpuClock => <&mut PerfEvent>::try_from(slot).and_then(PerfEvent::load),
+    };
+    result.map_err(|error| explain(program.name, &error))
+}
+
+/// Fills the tables of the dispatcher with the loaded programs, then attaches it.
+///
+/// A table holds programs of one type only, so all of them must have taken the same way.
+fn dispatch(loaded: &mut Loaded, syscalls: &[Entry]) -> Result<(), String> {
+    let Some(hook) = syscalls.first().map(|entry| entry.hook) else { return Ok(()) };
+    if let Some(other) = syscalls.iter().find(|entry| entry.hook != hook) {
+        return Err(format!("{} took {} and others {hook}", other.program, other.hook));
+    }
+    fill(&mut loaded.ebpf, syscalls).map_err(|error| format!("fill the system call table: {error:#}"))?;
+    let way = DISPATCH
+        .iter()
+        .find(|way| way.hook == hook)
+        .ok_or_else(|| format!("no dispatcher for {hook}"))?;
+    way.programs.iter().try_for_each(|program| attach_program(loaded, program))
+}
+
+fn fill(ebpf: &mut Ebpf, syscalls: &[Entry]) -> anyhow::Result<()> {
+    let mut programs = Vec::new();
+    for entry in syscalls {
+        if let Some(program) = ebpf.program(entry.program) {
+            programs.push((entry.syscall, program.fd()?.try_clone()?));
+        }
+    }
+    if let Some(map) = ebpf.map_mut("SYSCALLS") {
+        let mut table = ProgramArray::try_from(map)?;
+        for (syscall, program) in &programs {
+            table.set(syscall.native, program, 0)?;
+        }
+    }
+    if let Some(map) = ebpf.map_mut("COMPAT") {
+        let mut table = Array::<_, u32>::try_from(map)?;
+        for (syscall, _) in &programs {
+            table.set(syscall.compat, syscall.native, 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's refusal in one line: the verifier's last words, not its whole log.
+fn explain(program: &str, error: &aya::programs::ProgramError) -> String {
+    use aya::programs::ProgramError;
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            tracing::debug!(program, log, "the verifier refused a program");
+            let last = log
+                .lines()
+                .rev()
+                .find(|line| !line.trim().is_empty() && !line.starts_with("processed "))
+                .unwrap_or("");
+            format!("{program}: {io_error}: {last}")
+        }
+        other => format!("{program}: {}", chain(other)),
+    }
+}
+
+fn nothing(outcomes: &[Outcome]) -> Error {
+    let reasons: Vec<_> = outcomes
+        .iter()
+        .filter_map(|outcome| match &outcome.state {
+            State::Failed(reason) => Some(format!("{}: {reason}", outcome.probe)),
+            State::Attached(_) | State::Off => None,
+        })
+        .collect();
+    let text = reasons.join("; ");
+    if text.contains("os error 1)") && !rustix::process::geteuid().is_root() {
+        return Error::Permission;
+    }
+    Error::Nothing(format!("{text} (kernel {})", kernel::release()))
+}
+
+/// The kinds of which records are wanted, as the kernel side's bit set.
+pub fn kinds(wanted: impl IntoIterator<Item = Kind>) -> u64 {
+    wanted.into_iter().fold(0, |bits, kind| bits | kind.bit())
+}

@@ -1,0 +1,200 @@
+//! Records ↔ a file, so that everything after the ring runs without a kernel.
+//!
+//! A capture is a line that says what it is, a line of JSON about where it was made, and then the
+//! records exactly as they arrived. Each record begins with its own length.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _, BufRead as _};
+use std::path::{Path, PathBuf};
+
+use sensor_common::Header;
+use sensor_common::header::RECORD_MAX;
+use serde::{Deserialize, Serialize};
+use zerocopy::FromBytes as _;
+
+/// The first line; the number changes when a record's layout does.
+const MAGIC: &str = "sensor capture 1";
+
+/// Where a capture was made, as far as replaying it needs to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub hostname: String,
+    pub kernel: String,
+    /// Identifies the boot, so that ids derived from boot times are unique.
+    pub boot_id: String,
+}
+
+/// Why a file could not be written or read as a capture.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{action} capture {path}")]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{0} is not a capture: its first line is not `{MAGIC}`")]
+    Magic(PathBuf),
+    #[error("capture {0} has no readable description in its second line")]
+    Origin(PathBuf, #[source] serde_json::Error),
+    #[error("capture {path} is damaged: a record of {len} bytes at offset {offset}")]
+    Length { path: PathBuf, len: u32, offset: u64 },
+    #[error("capture {path} ends within a record at offset {offset}")]
+    Cut { path: PathBuf, offset: u64 },
+}
+
+/// Writes a capture.
+pub struct Writer {
+    file: BufWriter<File>,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Creates or truncates the file.
+    pub fn create(path: &Path, origin: &Origin) -> Result<Self, Error> {
+        let fail = |source| Error::Io { action: "create", path: path.into(), source };
+        let mut file = BufWriter::new(File::create(path).map_err(fail)?);
+        let description = serde_json::to_string(origin)
+            .map_err(|error| Error::Origin(path.into(), error))?;
+        writeln!(file, "{MAGIC}\n{description}").map_err(fail)?;
+        Ok(Self { file, path: path.into() })
+    }
+
+    pub fn write(&mut self, record: &[u8]) -> Result<(), Error> {
+        self.file.write_all(record).map_err(|source| self.failed(source))
+    }
+
+    /// Puts everything on its way to the disk.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.file.flush().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { action: "write", path: self.path.clone(), source }
+    }
+}
+
+/// Reads a capture.
+#[derive(Debug)]
+pub struct Reader {
+    file: BufReader<File>,
+    path: PathBuf,
+    pub origin: Origin,
+    offset: u64,
+    record: Vec<u8>,
+}
+
+impl Reader {
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let fail = |source| Error::Io { action: "open", path: path.into(), source };
+        let mut file = BufReader::new(File::open(path).map_err(fail)?);
+        let mut magic = Vec::new();
+        file.by_ref().take(64).read_until(b'\n', &mut magic).map_err(fail)?;
+        if magic.strip_suffix(b"\n") != Some(MAGIC.as_bytes()) {
+            return Err(Error::Magic(path.into()));
+        }
+        let mut line = Vec::new();
+        file.by_ref().take(64 * 1024).read_until(b'\n', &mut line).map_err(fail)?;
+        let origin =
+            serde_json::from_slice(&line).map_err(|error| Error::Origin(path.into(), error))?;
+        let offset = (magic.len() + line.len()) as u64;
+        Ok(Self { file, path: path.into(), origin, offset, record: Vec::new() })
+    }
+
+    /// The next record; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<&[u8]>, Error> {
+        let mut header = [0; size_of::<Header>()];
+        let got = read_full(&mut self.file, &mut header)
+            .map_err(|source| Error::Io { action: "read", path: self.path.clone(), source })?;
+        if got == 0 {
+            return Ok(None);
+        }
+        let cut = || Error::Cut { path: self.path.clone(), offset: self.offset };
+        let len = match Header::read_from_bytes(&header) {
+            Ok(header) if got == size_of::<Header>() => header.len,
+            _ => return Err(cut()),
+        };
+        if (len as usize) < header.len() || len as usize > RECORD_MAX {
+            return Err(Error::Length { path: self.path.clone(), len, offset: self.offset });
+        }
+        self.record.clear();
+        self.record.extend_from_slice(&header);
+        self.record.resize(len as usize, 0);
+        if self.file.read_exact(&mut self.record[header.len()..]).is_err() {
+            return Err(cut());
+        }
+        self.offset += u64::from(len);
+        Ok(Some(&self.record))
+    }
+}
+
+/// Reads until the buffer is full or the file ends; the bytes read.
+fn read_full(file: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read(&mut buffer[got..]) {
+            Ok(0) => break,
+            Ok(read) => got += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, Reader, Writer};
+    use crate::probe::record;
+
+    fn origin() -> Origin {
+        Origin { hostname: "node".into(), kernel: "6.1".into(), boot_id: "0".into() }
+    }
+
+    #[test]
+    fn gives_back_what_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.rec");
+        let records = [record::clock(5), record::cgroup(7, "/a/b")];
+        let mut writer = Writer::create(&path, &origin()).unwrap();
+        for record in &records {
+            writer.write(record).unwrap();
+        }
+        writer.finish().unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.origin, origin());
+        for record in &records {
+            assert_eq!(reader.next().unwrap(), Some(record.as_slice()));
+        }
+        assert_eq!(reader.next().unwrap(), None);
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.rec");
+        let whole = {
+            let mut writer = Writer::create(&path, &origin()).unwrap();
+            writer.write(&record::clock(5)).unwrap();
+            writer.finish().unwrap();
+            std::fs::read(&path).unwrap()
+        };
+        for (bytes, expected) in [
+            (b"#!/bin/sh\n".to_vec(), "is not a capture"),
+            (whole[..20].to_vec(), "no readable description"),
+            (whole[..whole.len() - 1].to_vec(), "ends within a record"),
+            (
+                {
+                    let mut bytes = whole.clone();
+                    let at = bytes.len() - record::clock(5).len();
+                    bytes[at..at + 4].copy_from_slice(&3_u32.to_ne_bytes());
+                    bytes
+                },
+                "a record of 3 bytes",
+            ),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = match Reader::open(&path) {
+                Err(error) => error,
+                Ok(mut reader) => reader.next().unwrap_err(),
+            };
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What the kernel side counted: outcomes by kind, and run-queue histograms.
+
+use aya::maps::{HashMap, MapData, PerCpuArray};
+use sensor_common::Kind;
+use sensor_common::counters::{Outcome, slot};
+use sensor_common::histogram::Histogram;
+
+use super::Error;
+use super::attach::Probes;
+use super::wire::Wire;
+
+/// A reader of the kernel's counters; usable from another thread than the ring's.
+pub struct Counters {
+    outcomes: PerCpuArray<MapData, u64>,
+    run_queue: HashMap<MapData, u64, Wire<Histogram>>,
+}
+
+impl Counters {
+    /// Takes the maps out of the attached programs.
+    pub fn new(probes: &mut Probes) -> Result<Self, Error> {
+        let missing = || Error::Load("the counters are taken".into());
+        let wrong = |error: aya::maps::MapError| Error::Load(error.to_string());
+        let outcomes = probes.ebpf.take_map("COUNTERS").ok_or_else(missing)?;
+        let run_queue = probes.ebpf.take_map("RUN_QUEUE").ok_or_else(missing)?;
+        Ok(Self {
+            outcomes: PerCpuArray::try_from(outcomes).map_err(wrong)?,
+            run_queue: HashMap::try_from(run_queue).map_err(wrong)?,
+        })
+    }
+
+    /// One counter, summed over the processors.
+    pub fn get(&self, kind: Kind, outcome: Outcome) -> u64 {
+        self.outcomes.get(&slot(kind, outcome), 0).map_or(0, |values| values.iter().sum())
+    }
+
+    /// Run-queue waits by cgroup id.
+    pub fn run_queue(&self) -> Vec<(u64, Histogram)> {
+        self.run_queue.iter().filter_map(Result::ok).map(|(id, histogram)| (id, histogram.0)).collect()
+    }
+
+    /// Forgets a cgroup that is gone.
+    pub fn forget(&mut self, cgroup_id: u64) {
+        // It may never have waited.
+        drop(self.run_queue.remove(&cgroup_id));
+    }
+}

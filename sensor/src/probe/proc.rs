@@ -1,0 +1,212 @@
+//! /proc → records about what already runs: the process table's starting point, and its repair
+//! when an event comes from a process that it does not know.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use sensor_common::exec::{Exec, STRINGS_MAX};
+use sensor_common::path::DELETED;
+use zerocopy::FromZeros as _;
+
+use super::record::{self, ExecParts};
+
+/// Jiffies a second in /proc: `USER_HZ`, 100 on every architecture that Linux runs on today.
+const USER_HZ: u64 = 100;
+
+/// Reads processes below one /proc.
+#[derive(Clone, Debug)]
+pub struct Proc {
+    root: PathBuf,
+}
+
+impl Default for Proc {
+    fn default() -> Self {
+        Self { root: "/proc".into() }
+    }
+}
+
+impl Proc {
+    /// A record for every process that can be read, parents before children as far as pids tell.
+    pub fn processes(&self) -> Vec<Vec<u8>> {
+        let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
+        let mut pids: Vec<u32> =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        pids.sort_unstable();
+        pids.into_iter().filter_map(|pid| self.process(pid)).collect()
+    }
+
+    /// The record of one process; `None` when it is gone or may not be read.
+    pub fn process(&self, pid: u32) -> Option<Vec<u8>> {
+        let dir = self.root.join(pid.to_string());
+        let stat = Stat::parse(&fs::read(dir.join("stat")).ok()?)?;
+        let status = fs::read_to_string(dir.join("status")).ok()?;
+        let mut exec = Exec::new_zeroed();
+        exec.header.tgid = pid;
+        exec.header.tid = pid;
+        exec.header.ppid = stat.ppid;
+        exec.header.start_boot_ns = stat.start_ticks * (1_000_000_000 / USER_HZ);
+        exec.header.comm = record::comm(&stat.name);
+        exec.header.uid = status_number(&status, "Uid:", 1).unwrap_or(0);
+        exec.header.gid = status_number(&status, "Gid:", 1).unwrap_or(0);
+        exec.header.vpid = status_last(&status, "NSpid:").unwrap_or(pid);
+        exec.header.cgroup_id = 0;
+        exec.session.pgid = stat.pgrp;
+        exec.session.sid = stat.session;
+        exec.session.vpgid = status_last(&status, "NSpgid:").unwrap_or(stat.pgrp);
+        exec.session.tty = stat.device();
+        exec.session.login_uid = read_number(&dir.join("loginuid")).unwrap_or(u32::MAX);
+        exec.session.cap_effective = status_hex(&status, "CapEff:").unwrap_or(0);
+
+        let exe = executable(&dir, &mut exec);
+        let cwd = link(&dir.join("cwd")).unwrap_or_default();
+        let (argv, argv_total) = strings(&dir.join("cmdline"));
+        let (env, env_total) = strings(&dir.join("environ"));
+        (exec.argv_total, exec.env_total) = (argv_total, env_total);
+        Some(record::process(
+            exec,
+            &ExecParts {
+                filename: &[],
+                exe: &record::components(&exe),
+                cwd: &record::components(&cwd),
+                argv: &argv,
+                env: &env,
+            },
+        ))
+    }
+
+    /// Contents of a process's cgroup file.
+    pub fn cgroup(&self, pid: u32) -> Option<String> {
+        fs::read_to_string(self.root.join(pid.to_string()).join("cgroup")).ok()
+    }
+}
+
+/// Path of the executable; fills in which file it is.
+fn executable(dir: &Path, exec: &mut Exec) -> Vec<u8> {
+    let path = dir.join("exe");
+    if let Ok(metadata) = fs::metadata(&path) {
+        exec.file.inode = metadata.ino();
+        exec.file.device = kernel_device(metadata.dev());
+        exec.file.mode = metadata.mode();
+    }
+    let target = link(&path).unwrap_or_default();
+    if target.starts_with(b"/memfd:") {
+        exec.flags |= sensor_common::exec::FROM_MEMFD;
+    }
+    if let Some(name) = target.strip_suffix(b" (deleted)") {
+        exec.exe_flags |= DELETED;
+        return name.to_vec();
+    }
+    target
+}
+
+/// User space's device number → the kernel's own (major << 20 | minor).
+fn kernel_device(device: u64) -> u32 {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    major << 20 | (minor & 0xf_ffff)
+}
+
+fn link(path: &Path) -> Option<Vec<u8>> {
+    fs::read_link(path).ok().map(|target| target.as_os_str().as_bytes().to_vec())
+}
+
+/// At most [`STRINGS_MAX`] bytes of a file of NUL-separated strings, and its whole length.
+fn strings(path: &Path) -> (Vec<u8>, u32) {
+    /// Arguments and environment together are limited to 6 MiB by the kernel.
+    const WHOLE_MAX: u64 = 8 << 20;
+    let mut bytes = Vec::new();
+    // Kernel threads have none, other users' may not be read: both are empty.
+    if let Ok(file) = fs::File::open(path)
+        && file.take(WHOLE_MAX).read_to_end(&mut bytes).is_err()
+    {
+        bytes.clear();
+    }
+    let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    bytes.truncate(STRINGS_MAX);
+    (bytes, total)
+}
+
+fn read_number(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The words after a key of /proc/PID/status.
+fn status_words<'a>(status: &'a str, key: &str) -> Option<std::str::SplitWhitespace<'a>> {
+    status.lines().find_map(|line| line.strip_prefix(key)).map(str::split_whitespace)
+}
+
+fn status_number(status: &str, key: &str, index: usize) -> Option<u32> {
+    status_words(status, key)?.nth(index)?.parse().ok()
+}
+
+/// The innermost pid namespace comes last.
+fn status_last(status: &str, key: &str) -> Option<u32> {
+    status_words(status, key)?.next_back()?.parse().ok()
+}
+
+fn status_hex(status: &str, key: &str) -> Option<u64> {
+    u64::from_str_radix(status_words(status, key)?.next()?, 16).ok()
+}
+
+/// The fields of /proc/PID/stat that are read.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    name: Vec<u8>,
+    ppid: u32,
+    pgrp: u32,
+    session: u32,
+    tty: i32,
+    start_ticks: u64,
+}
+
+impl Stat {
+    /// The name stands in parentheses and may hold any byte, parentheses included.
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let open = stat.iter().position(|byte| *byte == b'(')?;
+        let close = stat.iter().rposition(|byte| *byte == b')')?;
+        let name = stat.get(open + 1..close)?.to_vec();
+        let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        Some(Self {
+            name,
+            ppid: fields.get(1)?.parse().ok()?,
+            // 0 and below mean none in some namespaces.
+            pgrp: fields.get(2)?.parse().unwrap_or(0),
+            session: fields.get(3)?.parse().unwrap_or(0),
+            tty: fields.get(4)?.parse().ok()?,
+            start_ticks: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    /// The terminal as the kernel's own device number; /proc has user space's encoding.
+    fn device(&self) -> u32 {
+        let device = u32::from_ne_bytes(self.tty.to_ne_bytes());
+        let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
+        major << 20 | minor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stat;
+
+    #[test]
+    fn reads_stat_with_any_name() {
+        let line = b"42 (a) b (c) S 1 42 7 34816 42 4194304 9 0 0 0 1 2 0 0 20 0 1 0 1234 5 6 7";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(stat.name, b"a) b (c");
+        assert_eq!((stat.ppid, stat.pgrp, stat.session), (1, 42, 7));
+        assert_eq!(stat.start_ticks, 1234);
+        // /dev/pts/0 is 136:0.
+        assert_eq!(stat.device(), 136 << 20);
+        assert_eq!(Stat::parse(b"42 (cut"), None);
+    }
+
+    #[test]
+    fn reads_its_own_process() {
+        let record = super::Proc::default().process(std::process::id()).unwrap();
+        assert!(record.len() > size_of::<sensor_common::exec::Exec>());
+    }
+}

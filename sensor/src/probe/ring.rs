@@ -1,0 +1,58 @@
+//! The ring buffer → records, without missing one and without waking for each.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
+
+use aya::maps::{MapData, RingBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::Error;
+use super::attach::Probes;
+
+/// The reader's end of the ring.
+///
+/// The kernel side wakes it only when the last wake-up is at least `interval` ago (or the ring
+/// fills, or the record is urgent), so after reading something it looks again an interval later,
+/// and sleeps without limit only after a look that found nothing.
+pub struct Ring {
+    records: RingBuf<MapData>,
+    interval: Duration,
+    quiet: bool,
+}
+
+impl Ring {
+    /// Takes the ring out of the attached programs; there is one reader.
+    pub fn new(probes: &mut Probes, interval: Duration) -> Result<Self, Error> {
+        let map = probes.ebpf.take_map("RING").ok_or_else(|| Error::Load("the ring is taken".into()))?;
+        let records = RingBuf::try_from(map).map_err(|error| Error::Load(error.to_string()))?;
+        Ok(Self { records, interval, quiet: true })
+    }
+
+    /// Waits until there may be records, `stop` becomes readable, or `limit` has passed.
+    pub fn wait(&self, stop: BorrowedFd<'_>, limit: Duration) -> Result<(), Error> {
+        let timeout = if self.quiet { limit } else { self.interval.min(limit) };
+        let timeout = Timespec::try_from(timeout)
+            .map_err(|error| Error::Load(format!("wait for {timeout:?}: {error}")))?;
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.records.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(stop, PollFlags::IN),
+        ];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(Error::Io("wait for the ring buffer".into(), errno.into())),
+        }
+    }
+
+    /// Hands every record that is there to `take`, at most `limit` of them; their number.
+    pub fn drain(&mut self, limit: usize, mut take: impl FnMut(&[u8])) -> usize {
+        let mut taken = 0;
+        while taken < limit {
+            let Some(record) = self.records.next() else { break };
+            take(&record);
+            taken += 1;
+        }
+        self.quiet = taken == 0;
+        taken
+    }
+}

@@ -1,0 +1,186 @@
+//! Every probe, with the ways to hook it, best first.
+
+use sensor_common::Kind;
+
+/// One thing that is observed.
+#[derive(Debug)]
+pub struct Probe {
+    pub name: &'static str,
+    /// The kind of record it sends; `None` for what is counted in the kernel.
+    pub kind: Option<Kind>,
+    /// Sets of programs that do the same, the cheapest first.
+    pub ways: &'static [Way],
+}
+
+/// One way to hook a probe: all of its programs, or none.
+#[derive(Debug)]
+pub struct Way {
+    /// The name in `sensor doctor` and the `hook` label.
+    pub hook: &'static str,
+    pub programs: &'static [Program],
+}
+
+/// A program of the object, and where it goes.
+#[derive(Debug)]
+pub struct Program {
+    pub name: &'static str,
+    pub target: Target,
+}
+
+#[derive(Debug)]
+pub enum Target {
+    BtfTracepoint(&'static str),
+    RawTracepoint(&'static str),
+    /// Called by the dispatcher on `sys_exit`, by the numbers of both tables.
+    SyscallBtf(Syscall),
+    SyscallRaw(Syscall),
+    /// The cpu-clock of each processor; attached by the profiler, not at start.
+    CpuClock,
+}
+
+/// A system call's number in the native table and in the 32-bit one.
+#[derive(Clone, Copy, Debug)]
+pub struct Syscall {
+    pub native: u32,
+    pub compat: u32,
+}
+
+const fn btf(name: &'static str, tracepoint: &'static str) -> Program {
+    Program { name, target: Target::BtfTracepoint(tracepoint) }
+}
+
+const fn raw(name: &'static str, tracepoint: &'static str) -> Program {
+    Program { name, target: Target::RawTracepoint(tracepoint) }
+}
+
+const fn syscall_btf(name: &'static str, syscall: Syscall) -> Program {
+    Program { name, target: Target::SyscallBtf(syscall) }
+}
+
+const fn syscall_raw(name: &'static str, syscall: Syscall) -> Program {
+    Program { name, target: Target::SyscallRaw(syscall) }
+}
+
+const fn number(native: libc::c_long, compat: u32) -> Syscall {
+    Syscall { native: native as u32, compat }
+}
+
+/// Numbers of the 32-bit table are those of `arch/x86/entry/syscalls/syscall_32.tbl`.
+const OPEN: Syscall = number(libc::SYS_open, 5);
+const CREAT: Syscall = number(libc::SYS_creat, 8);
+const OPENAT: Syscall = number(libc::SYS_openat, 295);
+const CONNECT: Syscall = number(libc::SYS_connect, 362);
+const OPENAT2: Syscall = number(libc::SYS_openat2, 437);
+
+/// The programs that hand system calls on; attached last, when the table behind them is filled.
+pub const DISPATCH: &[Way] = &[
+    Way { hook: "tp_btf", programs: &[btf("dispatch_btf", "sys_exit")] },
+    Way { hook: "raw_tp", programs: &[raw("dispatch_raw", "sys_exit")] },
+];
+
+pub const PROBES: &[Probe] = &[
+    Probe {
+        name: "fork",
+        kind: Some(Kind::Fork),
+        ways: &[
+            Way { hook: "tp_btf", programs: &[btf("fork_btf", "sched_process_fork")] },
+            Way { hook: "raw_tp", programs: &[raw("fork_raw", "sched_process_fork")] },
+        ],
+    },
+    Probe {
+        name: "exec",
+        kind: Some(Kind::Exec),
+        ways: &[
+            Way { hook: "tp_btf", programs: &[btf("exec_btf", "sched_process_exec")] },
+            Way { hook: "raw_tp", programs: &[raw("exec_raw", "sched_process_exec")] },
+        ],
+    },
+    Probe {
+        name: "exit",
+        kind: Some(Kind::Exit),
+        ways: &[
+            Way { hook: "tp_btf", programs: &[btf("exit_btf", "sched_process_exit")] },
+            Way { hook: "raw_tp", programs: &[raw("exit_raw", "sched_process_exit")] },
+        ],
+    },
+    Probe {
+        name: "open",
+        kind: Some(Kind::Open),
+        ways: &[
+            Way {
+                hook: "tp_btf",
+                programs: &[
+                    syscall_btf("open_btf", OPEN),
+                    syscall_btf("openat_btf", OPENAT),
+                    syscall_btf("openat2_btf", OPENAT2),
+                    syscall_btf("creat_btf", CREAT),
+                ],
+            },
+            Way {
+                hook: "raw_tp",
+                programs: &[
+                    syscall_raw("open_raw", OPEN),
+                    syscall_raw("openat_raw", OPENAT),
+                    syscall_raw("openat2_raw", OPENAT2),
+                    syscall_raw("creat_raw", CREAT),
+                ],
+            },
+        ],
+    },
+    Probe {
+        name: "connect",
+        kind: Some(Kind::Connect),
+        ways: &[
+            Way { hook: "tp_btf", programs: &[syscall_btf("connect_btf", CONNECT)] },
+            Way { hook: "raw_tp", programs: &[syscall_raw("connect_raw", CONNECT)] },
+        ],
+    },
+    Probe {
+        name: "oom",
+        kind: Some(Kind::Oom),
+        ways: &[
+            Way { hook: "tp_btf", programs: &[btf("oom_btf", "mark_victim")] },
+            Way { hook: "raw_tp", programs: &[raw("oom_raw", "mark_victim")] },
+        ],
+    },
+    Probe {
+        name: "cgroup",
+        kind: Some(Kind::Cgroup),
+        ways: &[
+            Way {
+                hook: "tp_btf",
+                programs: &[
+                    btf("cgroup_mkdir_btf", "cgroup_mkdir"),
+                    btf("cgroup_rmdir_btf", "cgroup_rmdir"),
+                ],
+            },
+            Way {
+                hook: "raw_tp",
+                programs: &[
+                    raw("cgroup_mkdir_raw", "cgroup_mkdir"),
+                    raw("cgroup_rmdir_raw", "cgroup_rmdir"),
+                ],
+            },
+        ],
+    },
+    Probe {
+        name: "run_queue",
+        kind: None,
+        ways: &[Way {
+            hook: "tp_btf",
+            programs: &[
+                btf("wakeup_btf", "sched_wakeup"),
+                btf("wakeup_new_btf", "sched_wakeup_new"),
+                btf("switch_btf", "sched_switch"),
+            ],
+        }],
+    },
+    Probe {
+        name: "sample",
+        kind: Some(Kind::Sample),
+        ways: &[Way {
+            hook: "perf_event",
+            programs: &[Program { name: "sample", target: Target::CpuClock }],
+        }],
+    },
+];
