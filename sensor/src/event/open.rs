@@ -33,6 +33,9 @@ pub struct Open<'a> {
     pub truncated: bool,
 }
 
+/// `O_CREAT`, and the bit that is `O_TMPFILE`'s own: only then does an open read its mode.
+const CREATES: u32 = 0o100 | 0o20_000_000;
+
 impl<'a> Open<'a> {
     pub fn new(
         record: &sensor_common::open::Open,
@@ -40,20 +43,74 @@ impl<'a> Open<'a> {
         components: &[u8],
         text: &'a [u8],
     ) -> Self {
-        let walked = from_components(components);
         let opened = record.path_flags & BASE == 0;
+        let walked = unnamed(record, components).unwrap_or_else(|| from_components(components));
         Self {
             call,
             result: record.result,
             path: if opened { Cow::Owned(walked) } else { absolute(&walked, text) },
             text,
             flags: record.flags,
-            mode: record.mode,
+            mode: if record.flags & CREATES != 0 { record.mode } else { 0 },
             resolve: record.resolve,
             dirfd: record.dirfd,
             file: opened.then_some(record.file),
             deleted: record.path_flags & DELETED != 0,
             truncated: record.path_flags & TRUNCATED != 0,
         }
+    }
+}
+
+/// The kernel's name for a file of a filesystem that has no tree.
+fn unnamed(record: &sensor_common::open::Open, components: &[u8]) -> Option<Vec<u8>> {
+    const PIPEFS_MAGIC: u64 = 0x5049_5045;
+    const SOCKFS_MAGIC: u64 = 0x534f_434b;
+    let kind = match record.file.fs_magic {
+        PIPEFS_MAGIC => "pipe",
+        SOCKFS_MAGIC => "socket",
+        _ => return None,
+    };
+    let has_path = components.iter().any(|byte| !matches!(byte, 0 | b'/'));
+    (!has_path).then(|| format!("{kind}:[{}]", record.file.inode).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Open;
+    use sensor_common::open::{Call, Open as Record};
+    use sensor_common::path::{BASE, DELETED};
+    use zerocopy::FromZeros as _;
+
+    fn record(edit: impl FnOnce(&mut Record)) -> Record {
+        let mut record = Record::new_zeroed();
+        edit(&mut record);
+        record
+    }
+
+    #[test]
+    fn names_what_was_opened() {
+        let check = |record: Record, components: &[u8], text: &[u8], path: &[u8], opened: bool| {
+            let open = Open::new(&record, Call::Openat, components, text);
+            assert_eq!((&*open.path, open.file.is_some()), (path, opened), "{open:?}");
+        };
+        // A symlink's text does not matter: the file does.
+        check(record(|_| {}), b"shadow\0etc\0", b"/tmp/link", b"/etc/shadow", true);
+        // After a failure the text does, below the directory that it is relative to.
+        check(record(|r| r.path_flags = BASE), b"a\0home\0", b"../b", b"/home/b", false);
+        check(record(|r| r.path_flags = BASE), b"a\0home\0", b"/b", b"/b", false);
+        let pipe = record(|r| (r.file.fs_magic, r.file.inode) = (0x5049_5045, 7));
+        check(pipe, b"\0", b"/dev/fd/3", b"pipe:[7]", true);
+    }
+
+    #[test]
+    fn reads_a_mode_only_where_there_is_one() {
+        let open = |flags, mode| {
+            let record = record(|r| (r.flags, r.mode, r.path_flags) = (flags, mode, DELETED));
+            let open = Open::new(&record, Call::Openat, b"", b"");
+            assert!(open.deleted);
+            open.mode
+        };
+        assert_eq!(open(0o100, 0o644), 0o644);
+        assert_eq!(open(0, 0o644), 0);
     }
 }

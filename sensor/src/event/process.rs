@@ -217,3 +217,90 @@ impl ProcessTable {
 pub fn id(header: &Header) -> ProcessId {
     ProcessId { pid: header.tgid, start_boot_ns: header.start_boot_ns }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PROCESSES_MAX, ProcessTable, REMEMBER_NS};
+    use crate::event::decode::{Record, decode};
+    use crate::probe::record::{self, ExecParts};
+    use sensor_common::Header;
+    use sensor_common::exec::Exec;
+    use sensor_common::fork::Fork;
+    use zerocopy::FromZeros as _;
+
+    fn header(pid: u32, start_boot_ns: u64) -> Header {
+        let mut header = Header::new_zeroed();
+        (header.tgid, header.tid, header.ppid) = (pid, pid, 1);
+        header.start_boot_ns = start_boot_ns;
+        header
+    }
+
+    fn fork(parent: Header, pid: u32, start_boot_ns: u64) -> Fork {
+        let mut fork = Fork::new_zeroed();
+        fork.header = parent;
+        (fork.child_tgid, fork.child_start_boot_ns) = (pid, start_boot_ns);
+        fork
+    }
+
+    fn execute(table: &mut ProcessTable, header: Header, argv: &[u8]) {
+        let mut exec = Exec::new_zeroed();
+        exec.header = header;
+        let parts = ExecParts { filename: b"", exe: b"", cwd: b"", argv, env: b"" };
+        let bytes = record::process(exec, &parts);
+        let Ok(Record::Process(record)) = decode(&bytes) else { panic!("a process record") };
+        table.executed(&record);
+    }
+
+    #[test]
+    fn a_child_runs_what_its_parent_runs() {
+        let mut table = ProcessTable::default();
+        let parent = header(10, 1_000);
+        execute(&mut table, parent, b"sh\0-c\0true\0");
+        table.forked(&fork(parent, 11, 2_000));
+        let child = table.get(11).unwrap();
+        let argv: Vec<_> = child.program.argv.iter().collect();
+        assert_eq!(argv, [b"sh".as_slice(), b"-c", b"true"]);
+        assert_eq!(table.ancestors(child).map(|p| p.id.pid).collect::<Vec<_>>(), [10]);
+    }
+
+    #[test]
+    fn a_reused_pid_is_another_process() {
+        const SECOND: u64 = 1_000_000_000;
+        let mut table = ProcessTable::default();
+        let parent = header(10, SECOND);
+        execute(&mut table, parent, b"old\0");
+        table.forked(&fork(parent, 11, 2 * SECOND));
+        // Pid 10 now belongs to a process that started after its supposed child.
+        execute(&mut table, header(10, 3 * SECOND), b"new\0");
+        let child = table.get(11).unwrap();
+        assert!(table.parent(child).is_none());
+        assert!(table.seen(&header(10, SECOND)).is_none());
+        assert!(table.seen(&header(10, 3 * SECOND)).is_some());
+    }
+
+    #[test]
+    fn remembers_the_ended_for_a_while() {
+        let mut table = ProcessTable::default();
+        execute(&mut table, header(10, 0), b"a\0");
+        table.exited(&header(10, 0));
+        table.forget(REMEMBER_NS - 1);
+        assert!(table.get(10).is_some());
+        table.forget(REMEMBER_NS);
+        assert!(table.is_empty());
+        // A process that took the pid in the meantime stays.
+        execute(&mut table, header(10, 0), b"a\0");
+        table.exited(&header(10, 0));
+        execute(&mut table, header(10, 1 << 40), b"b\0");
+        table.forget(u64::MAX);
+        assert!(table.get(10).is_some());
+    }
+
+    #[test]
+    fn is_bounded() {
+        let mut table = ProcessTable::default();
+        for pid in 0..u32::try_from(PROCESSES_MAX).unwrap() + 10 {
+            table.forked(&fork(header(1, 0), pid, 5));
+        }
+        assert_eq!((table.len(), table.evicted), (PROCESSES_MAX, 10));
+    }
+}
