@@ -13,7 +13,7 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() != Ok("bpf") {
         return;
     }
-    let clang = env::var("SENSOR_BPF_CLANG").unwrap_or_else(|_| "clang-22".into());
+    let clang = env::var("SENSOR_BPF_CLANG").unwrap_or_else(|_| "clang".into());
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("shim.bc");
     let mut command = Command::new(&clang);
     command.args(["-O2", "-g", "-target", "bpf", "-Wall", "-Werror", "-emit-llvm", "-c", SHIM]);

@@ -5,15 +5,17 @@
 //! nor its dependencies are built with it.
 #![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 
+#[path = "../sensor-ebpf/tools.rs"]
+mod tools;
+
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya_build::{Package, Toolchain};
+use tools::{CLANGS, TOOLCHAIN};
 
-/// The toolchain that compiles for the kernel, as `cargo xtask setup` names it.
-const TOOLCHAIN: &str = include_str!("../sensor-ebpf/toolchain").trim_ascii();
 const SKIP: &str = "AYA_BUILD_SKIP";
 const CLANG: &str = "SENSOR_BPF_CLANG";
 const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
@@ -115,7 +117,7 @@ fn find_tools() -> Result<String> {
     );
     let candidates = match env::var(CLANG) {
         Ok(chosen) => vec![chosen],
-        Err(_) => vec!["clang-22".to_owned(), "clang".to_owned()],
+        Err(_) => CLANGS.map(str::to_owned).to_vec(),
     };
     candidates
         .into_iter()

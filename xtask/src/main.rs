@@ -1,1 +1,75 @@
-fn main() {}
+//! The project's own commands: `cargo xtask setup`, `run`, `test`, `ci`, `docs`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program of developers"
+)]
+
+mod apt;
+mod ci;
+mod command;
+mod docs;
+mod run;
+mod setup;
+mod test;
+#[path = "../../sensor-ebpf/tools.rs"]
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    about = "Sets up, runs, tests and measures the sensor",
+    version
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the build needs and this host lacks
+    Setup,
+    /// Build the sensor and start it: `sensor run`, or with the arguments after `--`
+    Run {
+        #[arg(last = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+    /// Run every test that this host can run
+    Test {
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Run all that a change has to pass
+    Ci,
+    /// Write the reference under docs/ from the tables in the code
+    Docs {
+        /// Change nothing; fail if a file differs
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let passed = match Arguments::parse().task {
+        Task::Setup => setup::build_and_say().map(|()| true),
+        Task::Run { arguments } => run::run(&arguments).map(|()| true),
+        Task::Test { filter } => test::test(filter.as_deref()),
+        Task::Ci => ci::ci(),
+        Task::Docs { check } => docs::docs(check).map(|()| true),
+    };
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        // The closing line of the tests has said it.
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

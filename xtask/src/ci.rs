@@ -1,0 +1,131 @@
+//! `cargo xtask ci`: all that a change has to pass, step by step, each with its time.
+
+use std::env;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{command, docs, setup, test, workspace};
+
+/// Every target of every package, with the live tests.
+const EVERYTHING: [&str; 5] =
+    ["--locked", "--workspace", "--all-targets", "--features", "sensor-tests/live"];
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 6] = [
+    ("setup", prepare),
+    ("format", format),
+    ("clippy for the host", clippy),
+    ("clippy for the kernel", clippy_kernel),
+    ("licences and sources of dependencies", deny),
+    ("docs in step", docs_in_step),
+];
+
+pub(crate) fn ci() -> Result<bool> {
+    let mut times = Vec::new();
+    for (name, step) in STEPS {
+        timed(&mut times, name, step)?;
+    }
+    let counts = timed(&mut times, "tests", || test::all(None))?;
+    timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
+    println!();
+    for (name, time) in times {
+        println!("{:8.1} s  {name}", time.as_secs_f64());
+    }
+    println!("\n{counts}");
+    Ok(counts.failed == 0)
+}
+
+fn timed<T>(
+    times: &mut Vec<(&'static str, Duration)>,
+    name: &'static str,
+    step: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    println!("\n== {name}");
+    let start = Instant::now();
+    let result = step().with_context(|| name.to_owned())?;
+    times.push((name, start.elapsed()));
+    Ok(result)
+}
+
+fn prepare() -> Result<()> {
+    setup::build()?;
+    setup::lint()
+}
+
+fn format() -> Result<()> {
+    command::run(command::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    command::run(command::cargo().arg("clippy").args(EVERYTHING).args(["--", "-D", "warnings"]))
+}
+
+/// The kernel crate is empty on the host, so it is checked as `sensor/build.rs` builds it.
+fn clippy_kernel() -> Result<()> {
+    let target = workspace::target()?.join("bpf");
+    let flags = format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH);
+    command::run(
+        setup::kernel_cargo()?
+            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            .args(["clippy", "--locked", "--package", "sensor-ebpf", "--release"])
+            .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
+            .arg(target)
+            .args(["--", "-D", "warnings"]),
+    )
+}
+
+fn deny() -> Result<()> {
+    if command::answer(Command::new("cargo").args(["deny", "--version"])).is_none() {
+        println!("skipped: cargo-deny is not installed");
+        return Ok(());
+    }
+    command::run(command::cargo().args([
+        "deny",
+        "--offline",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+}
+
+fn docs_in_step() -> Result<()> {
+    docs::docs(true)
+}
+
+fn no_rebuild() -> Result<()> {
+    let check = || command::capture(command::cargo().arg("check").args(EVERYTHING));
+    check()?;
+    let second = check()?;
+    let built = built(&String::from_utf8_lossy(&second.stderr));
+    ensure!(built.is_empty(), "nothing changed, yet cargo built again: {}", built.join(", "));
+    Ok(())
+}
+
+/// The packages that cargo says it compiled or checked.
+fn built(progress: &str) -> Vec<String> {
+    progress
+        .lines()
+        .filter_map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("Compiling ").or_else(|| line.strip_prefix("Checking "))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::built;
+
+    #[test]
+    fn rebuilt_packages_are_named() {
+        let progress =
+            "   Compiling sensor v0.1.0\n    Checking xtask v0.1.0\n    Finished `dev`\n";
+        assert_eq!(built(progress), ["sensor v0.1.0", "xtask v0.1.0"]);
+        assert!(built("    Finished `dev` profile in 0.1s\n").is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! `cargo xtask test`: offline tests always, live tests where this host can run them.
+
+use std::fmt;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{command, setup, workspace};
+
+/// The live tests, which no plain `cargo test` builds.
+const LIVE: [&str; 6] = ["--package", "sensor-tests", "--features", "live", "--test", "live"];
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Runs the tests whose name contains `filter`, and ends with a line that counts them all.
+pub(crate) fn test(filter: Option<&str>) -> Result<bool> {
+    let counts = all(filter)?;
+    println!("\n{counts}");
+    Ok(counts.failed == 0)
+}
+
+/// Runs the tests without the closing line.
+pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
+    setup::build()?;
+    let mut offline = command::cargo();
+    offline.args(["test", "--no-fail-fast"]).args(filter);
+    let mut counts = count(&mut offline)?;
+    match obstacle() {
+        None => counts.add(&live(filter)?),
+        Some(reason) => counts.skipped += name_skipped(filter, &reason)?,
+    }
+    ensure!(counts.passed + counts.failed + counts.skipped > 0, "no test matches the filter");
+    Ok(counts)
+}
+
+fn live(filter: Option<&str>) -> Result<Counts> {
+    setup::live()?;
+    command::run(command::cargo().args(["build", "--quiet", "--package", "sensor"]))?;
+    let mut live = command::cargo();
+    live.env("SENSOR_BIN", workspace::sensor("debug")?).arg("test").args(LIVE).args(filter);
+    count(&mut live)
+}
+
+/// Names every live test that `filter` picks, with the reason why it does not run.
+fn name_skipped(filter: Option<&str>, reason: &str) -> Result<usize> {
+    let mut list = command::cargo();
+    list.args(["test", "--quiet"]).args(LIVE).args(filter).args(["--", "--list", "--format=terse"]);
+    let names = command::capture(&mut list)?.stdout;
+    let names = String::from_utf8_lossy(&names);
+    let names: Vec<&str> = names.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    for name in &names {
+        println!("test live {name} ... skipped: {reason}");
+    }
+    Ok(names.len())
+}
+
+/// Why live tests cannot run on this host.
+fn obstacle() -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    obstacle_in(&status, &lockdown, Path::new(BTF).exists())
+}
+
+fn obstacle_in(status: &str, lockdown: &str, has_btf: bool) -> Option<String> {
+    const SYS_ADMIN: u64 = 1 << 21;
+    const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
+    let capabilities = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    if capabilities & SYS_ADMIN == 0 && capabilities & PERFMON_AND_BPF != PERFMON_AND_BPF {
+        return Some("loading kernel programs needs root".to_owned());
+    }
+    if lockdown.contains("[confidentiality]") {
+        return Some("this kernel is locked down for confidentiality".to_owned());
+    }
+    (!has_btf).then(|| format!("this kernel does not describe its types in {BTF}"))
+}
+
+/// How many tests ended how.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Reads `test result: ok. 5 passed; 0 failed; 1 ignored; …`, the last line of a test program.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let number = |unit: &str| {
+            numbers.split("; ").find_map(|part| part.strip_suffix(unit)?.trim().parse().ok())
+        };
+        Some(Self {
+            passed: number("passed")?,
+            failed: number("failed")?,
+            skipped: number("ignored")?,
+        })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Runs a `cargo test`, shows what it prints and adds up the results of its test programs.
+fn count(cargo_test: &mut Command) -> Result<Counts> {
+    let line = command::line(cargo_test);
+    println!("$ {line}");
+    let mut child =
+        cargo_test.stdout(Stdio::piped()).spawn().with_context(|| format!("start `{line}`"))?;
+    let output = child.stdout.take().context("the output of cargo is not a pipe")?;
+    let mut counts = Counts::default();
+    for output in BufReader::new(output).lines() {
+        let output = output.with_context(|| format!("read the output of `{line}`"))?;
+        println!("{output}");
+        if let Some(result) = Counts::parse(&output) {
+            counts.add(&result);
+        }
+    }
+    let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
+    // A test program that dies, or one that does not compile, has no line of results.
+    if !status.success() && counts.failed == 0 {
+        bail!("`{line}` ended with {status}");
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, obstacle_in};
+
+    #[test]
+    fn results_are_read_from_the_closing_line() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.5s";
+        assert_eq!(Counts::parse(line), Some(Counts { passed: 12, failed: 3, skipped: 1 }));
+        assert_eq!(Counts::parse("test probe::load ... ok"), None);
+        assert_eq!(
+            Counts { passed: 12, failed: 3, skipped: 1 }.to_string(),
+            "12 passed, 3 failed, 1 skipped"
+        );
+    }
+
+    #[test]
+    fn live_tests_run_where_the_kernel_lets_them() {
+        let (nobody, root, bpf) = (
+            "CapEff:\t0000000000000000\n",
+            "CapEff:\t000001ffffffffff\n",
+            "CapEff:\t000000c000000000\n",
+        );
+        let locked = "none integrity [confidentiality]\n";
+        let cases = [
+            (nobody, "", true, Some("root")),
+            ("", "", true, Some("root")),
+            (root, "[none] integrity confidentiality\n", true, None),
+            (bpf, "", true, None),
+            (root, locked, true, Some("locked down")),
+            (root, "", false, Some("/sys/kernel/btf/vmlinux")),
+        ];
+        for (status, lockdown, btf, expected) in cases {
+            let found = obstacle_in(status, lockdown, btf);
+            match expected {
+                None => assert_eq!(found, None, "{status}"),
+                Some(part) => {
+                    assert!(found.is_some_and(|reason| reason.contains(part)), "{status}");
+                }
+            }
+        }
+    }
+}
