@@ -1,6 +1,6 @@
 //! Runs the pipeline: over the kernel's ring, with what /proc adds, or over a capture.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -48,29 +48,49 @@ pub trait Stages {
     }
 }
 
-/// SIGTERM and SIGINT stop, SIGHUP reloads; the socket wakes whoever waits.
-pub struct Signals {
+/// What the loop is told from outside; the socket wakes it.
+pub struct Control {
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
     wake: UnixStream,
 }
 
-impl Signals {
-    pub fn register() -> io::Result<Self> {
+/// Tells a loop to stop, from another thread.
+pub struct Remote {
+    stop: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Remote {
+    pub fn stop(&self) -> io::Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        (&self.wake).write_all(b"x")
+    }
+}
+
+impl Control {
+    pub fn new() -> io::Result<(Self, Remote)> {
         let (wake, write) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        let signals = Self { stop: Arc::default(), reload: Arc::default(), wake };
+        let control = Self { stop: Arc::default(), reload: Arc::default(), wake };
+        let remote = Remote { stop: Arc::clone(&control.stop), wake: write };
+        Ok((control, remote))
+    }
+
+    /// SIGTERM and SIGINT stop, SIGHUP reloads.
+    pub fn signals() -> io::Result<Self> {
+        let (control, remote) = Self::new()?;
         for (signal, flag) in
-            [(SIGTERM, &signals.stop), (SIGINT, &signals.stop), (SIGHUP, &signals.reload)]
+            [(SIGTERM, &control.stop), (SIGINT, &control.stop), (SIGHUP, &control.reload)]
         {
             // A second SIGTERM or SIGINT ends the process at once.
             if signal != SIGHUP {
                 signal_hook::flag::register_conditional_default(signal, Arc::clone(flag))?;
             }
             signal_hook::flag::register(signal, Arc::clone(flag))?;
-            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+            signal_hook::low_level::pipe::register(signal, remote.wake.try_clone()?)?;
         }
-        Ok(signals)
+        Ok(control)
     }
 
     pub fn stopped(&self) -> bool {
@@ -164,15 +184,15 @@ impl Live {
     pub fn run(
         &mut self,
         pipeline: &mut Pipeline,
-        signals: &Signals,
+        control: &Control,
         stages: &mut impl Stages,
     ) -> Result<Balance, probe::Error> {
         let mut next_tick = Instant::now() + TICK;
-        while !signals.stopped() && !stages.done() {
+        while !control.stopped() && !stages.done() {
             let limit = next_tick.saturating_duration_since(Instant::now());
-            self.ring.wait(signals.wake_fd().as_fd(), limit)?;
+            self.ring.wait(control.wake_fd().as_fd(), limit)?;
             self.drain(pipeline, stages);
-            if signals.take_reload() {
+            if control.take_reload() {
                 stages.reload();
             }
             if Instant::now() >= next_tick {

@@ -1,0 +1,156 @@
+//! The sensor inside the test: attached to one cgroup, its events received with a deadline.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sensor::attribution::Attribution;
+use sensor::attribution::cache::Cache;
+use sensor::driver::{Balance, Control, Live, Remote, Stages};
+use sensor::event::Event;
+use sensor::event::detail::Detail;
+use sensor::event::oom::OomMemory;
+use sensor::event::process::Process;
+use sensor::pipeline::{Pipeline, Tally};
+use sensor::probe::attach::kinds;
+use sensor::probe::load::Settings;
+use sensor::probe::proc::Proc;
+use sensor_common::config::Config;
+use sensor_common::Kind;
+
+use crate::harness::Cgroup;
+
+/// Longer than anything takes on a loaded machine or an emulated one.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// More events than a test produces before it looks.
+const QUEUE: usize = 400_000;
+
+/// What is left of an event when the pipeline has moved on.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub process: Process,
+    pub ancestors: Vec<String>,
+    pub attribution: Attribution,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    Fork { child: u32 },
+    Exec,
+    Exit { code: Option<u8>, signal: Option<u8> },
+    Open { path: String, text: String, result: i64, flags: u32 },
+    Connect { peer: String, result: i64 },
+    Oom { memory: OomMemory, memory_cgroup: String },
+    Cgroup { path: String, made: bool },
+}
+
+/// A running sensor.
+pub struct Observer {
+    events: Receiver<Seen>,
+    remote: Remote,
+    thread: JoinHandle<(Balance, Tally)>,
+}
+
+struct Forward {
+    events: SyncSender<Seen>,
+}
+
+impl Stages for Forward {
+    fn event(&mut self, event: &Event<'_>) {
+        // A test that has seen enough hangs up.
+        drop(self.events.send(seen(event)));
+    }
+
+    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &Live) {}
+}
+
+impl Observer {
+    /// Attached when it returns: what `cgroup` does from now on is seen.
+    pub fn start(cgroup: &Cgroup, wanted: &[Kind]) -> Self {
+        Self::with_ring(cgroup, wanted, 8 << 20)
+    }
+
+    pub fn with_ring(cgroup: &Cgroup, wanted: &[Kind], ring_bytes: u32) -> Self {
+        let config = Config {
+            scope_cgroup_id: cgroup.id(),
+            scope_level: cgroup.level(),
+            self_tgid: std::process::id(),
+            kinds: kinds(wanted.iter().copied()),
+            wake_bytes: ring_bytes / 8,
+            wake_interval_ns: 1_000_000,
+            ..Config::default()
+        };
+        let settings = Settings { config, ring_bytes };
+        let mut live = Live::start(&settings, false, Proc::default()).expect("attach");
+        let (control, remote) = Control::new().expect("a socket pair");
+        let (events, receiver) = sync_channel(QUEUE);
+        let thread = std::thread::spawn(move || {
+            let mut pipeline = Pipeline::new(Cache::default());
+            let balance = live
+                .run(&mut pipeline, &control, &mut Forward { events })
+                .expect("the ring can be read");
+            (balance, pipeline.tally)
+        });
+        Self { events: receiver, remote, thread }
+    }
+
+    /// The first event from now on for which `wanted` holds.
+    pub fn wait_for(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+        let deadline = Instant::now() + DEADLINE;
+        let mut others = Vec::new();
+        loop {
+            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(seen) if wanted(&seen) => return seen,
+                Ok(seen) => others.push(seen.what),
+                Err(RecvTimeoutError::Timeout) => panic!("no such event among {others:#?}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the sensor stopped: {others:#?}"),
+            }
+        }
+    }
+
+    /// Stops; everything that was not waited for, and the loss equation, which must hold.
+    pub fn stop(self) -> (Vec<Seen>, Balance) {
+        self.remote.stop().expect("the loop is there");
+        let mut rest = Vec::new();
+        while let Ok(seen) = self.events.recv() {
+            rest.push(seen);
+        }
+        let (balance, tally) = self.thread.join().expect("the sensor's thread");
+        assert!(balance.is_exact(), "{balance}");
+        assert_eq!(tally.malformed, [0; 4], "records that could not be decoded");
+        (rest, balance)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn seen(event: &Event<'_>) -> Seen {
+    let what = match &event.detail {
+        Detail::Fork(fork) => What::Fork { child: fork.child_pid },
+        Detail::Exec => What::Exec,
+        Detail::Exit(exit) => What::Exit { code: exit.code, signal: exit.signal },
+        Detail::Open(open) => What::Open {
+            path: text(&open.path),
+            text: text(open.text),
+            result: open.result,
+            flags: open.flags,
+        },
+        Detail::Connect(connect) => {
+            What::Connect { peer: format!("{:?}", connect.peer), result: connect.result }
+        }
+        Detail::Oom(oom) => {
+            What::Oom { memory: oom.memory, memory_cgroup: text(&oom.memory_cgroup) }
+        }
+        Detail::Cgroup(cgroup) => What::Cgroup { path: text(cgroup.path), made: cgroup.made },
+    };
+    Seen {
+        process: event.process.clone(),
+        ancestors: event.processes.ancestors(event.process).map(|one| text(&one.name)).collect(),
+        attribution: event.attribution.clone(),
+        what,
+    }
+}
