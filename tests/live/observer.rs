@@ -18,17 +18,17 @@ use sensor::probe::proc::Proc;
 use sensor_common::config::Config;
 use sensor_common::Kind;
 
-use crate::harness::Cgroup;
+use crate::cgroup::Cgroup;
 
 /// Longer than anything takes on a loaded machine or an emulated one.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// More events than a test produces before it looks.
 const QUEUE: usize = 400_000;
 
 /// What is left of an event when the pipeline has moved on.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub process: Process,
     pub ancestors: Vec<String>,
     pub attribution: Attribution,
@@ -36,7 +36,7 @@ pub struct Seen {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub(crate) enum What {
     Fork { child: u32 },
     Exec,
     Exit { code: Option<u8>, signal: Option<u8> },
@@ -47,7 +47,7 @@ pub enum What {
 }
 
 /// A running sensor.
-pub struct Observer {
+pub(crate) struct Observer {
     events: Receiver<Seen>,
     remote: Remote,
     thread: JoinHandle<(Balance, Tally)>,
@@ -68,11 +68,11 @@ impl Stages for Forward {
 
 impl Observer {
     /// Attached when it returns: what `cgroup` does from now on is seen.
-    pub fn start(cgroup: &Cgroup, wanted: &[Kind]) -> Self {
+    pub(crate) fn start(cgroup: &Cgroup, wanted: &[Kind]) -> Self {
         Self::with_ring(cgroup, wanted, 8 << 20)
     }
 
-    pub fn with_ring(cgroup: &Cgroup, wanted: &[Kind], ring_bytes: u32) -> Self {
+    pub(crate) fn with_ring(cgroup: &Cgroup, wanted: &[Kind], ring_bytes: u32) -> Self {
         let config = Config {
             scope_cgroup_id: cgroup.id(),
             scope_level: cgroup.level(),
@@ -97,7 +97,7 @@ impl Observer {
     }
 
     /// The first event from now on for which `wanted` holds.
-    pub fn wait_for(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) fn wait_for(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
         let deadline = Instant::now() + DEADLINE;
         let mut others = Vec::new();
         loop {
@@ -111,7 +111,7 @@ impl Observer {
     }
 
     /// Stops; everything that was not waited for, and the loss equation, which must hold.
-    pub fn stop(self) -> (Vec<Seen>, Balance) {
+    pub(crate) fn stop(self) -> (Vec<Seen>, Balance) {
         self.remote.stop().expect("the loop is there");
         let mut rest = Vec::new();
         while let Ok(seen) = self.events.recv() {
