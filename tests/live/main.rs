@@ -1,0 +1,4 @@
+//! Tests of a sensor that runs on this machine's kernel, each in a control group of its own.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
