@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sensor_common::Kind;
 
-use crate::cgroup::Cgroup;
+use crate::harness::Cgroup;
 use crate::observer::{Observer, What};
 
 const ECONNREFUSED: i64 = -111;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use sensor_common::Kind;
 use sensor_common::exec::STRINGS_MAX;
 
-use crate::cgroup::Cgroup;
+use crate::harness::Cgroup;
 use crate::observer::{Observer, What};
 
 #[test]
@@ -16,12 +16,12 @@ fn arguments_arrive_byte_exact() {
     let long: Vec<u8> = (1..=255_u8).cycle().take(20 * 1024).collect();
     let many: Vec<String> = (0..4096).map(|n| format!("{n:04}")).collect();
     let status = cgroup
-        .command(&["/bin/true"])
+        .command("/bin/true")
         .arg(std::ffi::OsStr::from_bytes(&long))
         .status()
         .expect("run it");
     assert!(status.success());
-    cgroup.command(&["/bin/true", "many"]).args(&many).status().expect("run it");
+    cgroup.command("/bin/true").arg("many").args(&many).status().expect("run it");
 
     let seen = observer.wait_for(|seen| seen.what == What::Exec && &*seen.process.name == b"true");
     let argv = &seen.process.program.argv;

@@ -18,7 +18,7 @@ use sensor::probe::proc::Proc;
 use sensor_common::config::Config;
 use sensor_common::Kind;
 
-use crate::cgroup::Cgroup;
+use crate::harness::Cgroup;
 
 /// Longer than anything takes on a loaded machine or an emulated one.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -2,21 +2,22 @@
 
 use sensor_common::Kind;
 
-use crate::cgroup::Cgroup;
+use crate::harness::Cgroup;
 use crate::observer::{Observer, What};
 
 const LIMIT: u64 = 24 << 20;
 
 #[test]
 fn a_kill_names_its_victim_and_cgroup() {
-    let cgroup = Cgroup::with_memory_limit("oom", LIMIT);
+    let mut cgroup = Cgroup::new("oom");
+    cgroup.limit_memory(LIMIT);
     let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Exit, Kind::Oom]);
     // dd fills a buffer of the size of its blocks.
     cgroup.run(&["dd", "if=/dev/zero", "of=/dev/null", "bs=256M", "count=1"]);
     let seen = observer.wait_for(|seen| matches!(seen.what, What::Oom { .. }));
     assert_eq!(&*seen.process.name, b"dd");
     let What::Oom { memory, memory_cgroup } = &seen.what else { panic!("just matched") };
-    assert_eq!(*memory_cgroup, cgroup.name());
+    assert_eq!(*memory_cgroup, format!("/{}", cgroup.name()));
     // It was stopped at the limit: most of it is dd's buffer.
     assert!(memory.anon > LIMIT / 2 && memory.anon <= LIMIT, "{memory:?}");
     let victim = seen.process.id;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use sensor_common::Kind;
 
-use crate::cgroup::Cgroup;
+use crate::harness::Cgroup;
 use crate::observer::{Observer, Seen, What};
 
 /// An open whose text is this one.

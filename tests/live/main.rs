@@ -1,0 +1,10 @@
+//! Tests of a sensor that runs on this machine's kernel, each in a control group of its own.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod observer;
+mod exec;
+mod open;
+mod connect;
+mod oom;
+mod storm;

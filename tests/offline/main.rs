@@ -1,0 +1,6 @@
+//! Tests that need neither root nor a kernel.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod edges;
+mod source;
+mod tidy;
