@@ -13,7 +13,7 @@ use sensor_common::counters::Outcome;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::event::Event;
-use crate::pipeline::{Pipeline, Tally};
+use crate::pipeline::Pipeline;
 use crate::probe::attach::{Outcome as ProbeOutcome, Probes, attach};
 use crate::probe::capture::{self, Reader, Writer};
 use crate::probe::counters::Counters;
@@ -28,7 +28,7 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// Records between two looks at the clock and the signals.
 const BATCH: usize = 4096;
 
-/// How long after detaching the last program may still be on its way out.
+/// How long the last programs may take to end after they were detached.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// A wall clock that moved by less than this against boot time is left alone.
@@ -202,9 +202,41 @@ impl Live {
                 stages.tick(pipeline, self);
             }
         }
-        let balance = self.finish(pipeline, stages);
+        self.probes = None;
+        let balance = self.settle(pipeline, |live, pipeline| {
+            let read = live.drain(pipeline, stages);
+            (read, pipeline.tally.received)
+        });
         stages.tick(pipeline, self);
         Ok(balance)
+    }
+
+    /// Hands over raw records until a signal or `until`, without a pipeline: for the profiler.
+    pub fn sample(
+        &mut self,
+        control: &Control,
+        until: Instant,
+        mut take: impl FnMut(&[u8]),
+        mut on_tick: impl FnMut(Duration),
+    ) -> Result<Balance, probe::Error> {
+        /// Often enough for a progress bar.
+        const PROGRESS: Duration = Duration::from_millis(100);
+        let mut received = 0;
+        while !control.stopped() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            on_tick(left);
+            self.ring.wait(control.wake_fd().as_fd(), left.min(PROGRESS))?;
+            received += self.ring.drain(BATCH, &mut take) as u64;
+        }
+        self.probes = None;
+        Ok(self.settle(&mut (), |live, ()| {
+            let read = live.ring.drain(BATCH, &mut take);
+            received += read as u64;
+            (read, received)
+        }))
     }
 
     /// Ends the capture, if there is one: what it could not write is an error now.
@@ -215,13 +247,18 @@ impl Live {
         self.tee.take().map_or(Ok(()), Writer::finish)
     }
 
-    /// Detaches, then reads until everything that was produced is accounted for.
-    fn finish(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> Balance {
-        self.probes = None;
+    /// Everything is detached: reads until all that was produced is accounted for, because the
+    /// last programs may still be on their way out. `drain` returns the records that it read now
+    /// and those that were received in all.
+    fn settle<T>(
+        &mut self,
+        state: &mut T,
+        mut drain: impl FnMut(&mut Self, &mut T) -> (usize, u64),
+    ) -> Balance {
         let deadline = Instant::now() + SETTLE;
         loop {
-            let read = self.drain(pipeline, stages);
-            let balance = self.balance(&pipeline.tally);
+            let (read, received) = drain(self, state);
+            let balance = self.balance(received);
             if (read == 0 && balance.is_exact()) || Instant::now() >= deadline {
                 return balance;
             }
@@ -232,13 +269,13 @@ impl Live {
     }
 
     /// The loss equation, over all kinds that the kernel sends.
-    pub fn balance(&self, tally: &Tally) -> Balance {
+    pub fn balance(&self, received: u64) -> Balance {
         let sum = |outcome| Kind::KERNEL.iter().map(|kind| self.counters.get(*kind, outcome)).sum();
         let lost = sum(Outcome::LostRing);
         let all_losses: u64 = Outcome::LOSSES.into_iter().map(sum).sum();
         Balance {
             produced: sum(Outcome::Produced),
-            delivered: tally.from_kernel(),
+            delivered: received,
             lost,
             dropped: all_losses - lost,
         }

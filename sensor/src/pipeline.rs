@@ -38,11 +38,6 @@ impl Tally {
         self.delivered[kind as usize]
     }
 
-    /// Records that the kernel side delivered.
-    pub fn from_kernel(&self) -> u64 {
-        self.received
-    }
-
     fn count_malformed(&mut self, malformed: Malformed) {
         let name = malformed.name();
         for (count, known) in self.malformed.iter_mut().zip(Malformed::ALL_NAMES) {

@@ -20,15 +20,23 @@ const USER_HZ: u64 = 100;
 #[derive(Clone, Debug)]
 pub struct Proc {
     root: PathBuf,
+    /// Of processes outside this cgroup nothing but what ancestry needs is read.
+    scope: Option<PathBuf>,
 }
 
 impl Default for Proc {
     fn default() -> Self {
-        Self { root: "/proc".into() }
+        Self { root: "/proc".into(), scope: None }
     }
 }
 
 impl Proc {
+    /// Limited to a cgroup of the unified hierarchy: arguments and environments of processes
+    /// outside it are none of the sensor's business then.
+    pub fn scoped(scope: Option<PathBuf>) -> Self {
+        Self { scope, ..Self::default() }
+    }
+
     /// A record for every process that can be read, parents before children as far as pids tell.
     pub fn processes(&self) -> Vec<Vec<u8>> {
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
@@ -62,8 +70,9 @@ impl Proc {
 
         let exe = executable(&dir, &mut exec);
         let cwd = link(&dir.join("cwd")).unwrap_or_default();
-        let (argv, argv_total) = strings(&dir.join("cmdline"));
-        let (env, env_total) = strings(&dir.join("environ"));
+        let in_scope = self.in_scope(&dir);
+        let read = |name| if in_scope { strings(&dir.join(name)) } else { (Vec::new(), 0) };
+        let ((argv, argv_total), (env, env_total)) = (read("cmdline"), read("environ"));
         (exec.argv_total, exec.env_total) = (argv_total, env_total);
         Some(record::process(
             exec,
@@ -77,9 +86,11 @@ impl Proc {
         ))
     }
 
-    /// Contents of a process's cgroup file.
-    pub fn cgroup(&self, pid: u32) -> Option<String> {
-        fs::read_to_string(self.root.join(pid.to_string()).join("cgroup")).ok()
+    fn in_scope(&self, dir: &Path) -> bool {
+        let Some(scope) = &self.scope else { return true };
+        let Ok(cgroups) = fs::read_to_string(dir.join("cgroup")) else { return false };
+        let unified = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
+        unified.is_some_and(|path| Path::new(path).starts_with(scope))
     }
 }
 
