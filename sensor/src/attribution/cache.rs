@@ -1,13 +1,306 @@
-//! Cgroup id → attribution.
-use std::collections::HashMap;
-use crate::attribution::Attribution;
-#[derive(Debug, Default)]
-pub struct Cache { by_id: HashMap<u64, Attribution> }
-impl Cache {
-    pub fn made(&mut self, id: u64, path: &str) { self.by_id.insert(id, Attribution { cgroup_path: path.into(), ..Attribution::HOST }); }
-    pub fn removed(&mut self, _id: u64, _now: u64) {}
-    pub fn find(&mut self, _id: u64) {}
-    pub fn get(&self, id: u64) -> Option<&Attribution> { self.by_id.get(&id) }
-    pub fn scan(&self) -> Vec<(u64, String)> { vec![] }
-    pub fn tidy(&mut self, _now: u64) {}
+//! What every cgroup belongs to, kept by the records that announce and end them.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
+use crate::attribution::state::StateDirectories;
+use crate::attribution::target::{self, Target, TargetError};
+use crate::attribution::{Attribution, Metadata, cgroup, runtime};
+
+/// More cgroups than a host has, dead ones in their grace included.
+const ENTRIES_MAX: usize = 1 << 16;
+
+/// How long a cgroup is remembered after its end: its last events are still on their way.
+const GRACE_NS: u64 = 60_000_000_000;
+
+/// A hierarchy is not read more often than this for the sake of ids that nobody announced.
+const SCAN_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How often the state directories are asked about a cgroup that may be a container's.
+const LOOKS: u8 = 4;
+
+/// Why events had no attribution, and what was given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events whose cgroup the hierarchy does not show.
+    pub unknown: u64,
+    /// Events whose cgroup was not looked for, because the last search was a moment ago.
+    pub rate_limited: u64,
+    /// Events whose cgroup could not be looked for: no unified hierarchy, or a replay.
+    pub no_hierarchy: u64,
+    /// Searches of the whole hierarchy.
+    pub scans: u64,
+    /// Cgroups that a search found and no record had announced.
+    pub found: u64,
+    /// Entries dropped because the cache was full.
+    pub evicted: u64,
 }
+
+impl Counts {
+    /// The reasons of misses with their `reason` labels.
+    pub fn misses(&self) -> [(&'static str, u64); 3] {
+        [
+            ("unknown", self.unknown),
+            ("rate_limited", self.rate_limited),
+            ("no_hierarchy", self.no_hierarchy),
+        ]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    attribution: Arc<Attribution>,
+    /// When it was removed, nanoseconds since boot.
+    removed_ns: Option<u64>,
+    /// Looks at the state directories that are left.
+    looks: u8,
+}
+
+/// Cgroup id → attribution. Owned by the pipeline; others get snapshots.
+#[derive(Debug)]
+pub struct Cache {
+    hierarchy: Option<Hierarchy>,
+    state: Option<StateDirectories>,
+    entries: HashMap<u64, Entry>,
+    /// What metadata said, for the cgroups of a container that are made later.
+    metadata: HashMap<String, Metadata>,
+    /// Ids that a search did not find.
+    unknown: HashSet<u64>,
+    scan_interval: Duration,
+    last_scan: Option<Instant>,
+    entries_max: usize,
+    counts: Counts,
+}
+
+impl Default for Cache {
+    /// Knows only what records tell it: for replay.
+    fn default() -> Self {
+        Self {
+            hierarchy: None,
+            state: None,
+            entries: HashMap::new(),
+            metadata: HashMap::new(),
+            unknown: HashSet::new(),
+            scan_interval: SCAN_INTERVAL,
+            last_scan: None,
+            entries_max: ENTRIES_MAX,
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Cache {
+    /// Looks at this host for what records did not announce.
+    pub fn live() -> io::Result<Self> {
+        let hierarchy = Hierarchy::find()?;
+        Ok(Self { hierarchy, state: Some(StateDirectories::default()), ..Self::default() })
+    }
+
+    pub fn hierarchy(&self) -> Option<&Hierarchy> {
+        self.hierarchy.as_ref()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Every cgroup of the host as of now, parents first. Empty without a hierarchy.
+    pub fn scan(&self) -> Vec<(u64, String)> {
+        self.hierarchy.as_ref().map(Hierarchy::scan).unwrap_or_default()
+    }
+
+    /// A cgroup was made, or was there already.
+    pub fn made(&mut self, id: u64, path: &str) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.attribution.cgroup_path == path
+        {
+            entry.removed_ns = None;
+            return;
+        }
+        if self.entries.len() >= self.entries_max {
+            self.evict();
+        }
+        self.unknown.remove(&id);
+        let mut attribution = runtime::attribute(path);
+        if let Some(container) = &mut attribution.container
+            && let Some(metadata) = self.metadata.get(&container.id)
+        {
+            metadata.fill(container);
+        }
+        let may_be_plain =
+            attribution.container.is_none() && runtime::plain_names(path).next().is_some();
+        let looks = if may_be_plain && self.state.is_some() { LOOKS } else { 0 };
+        let attribution = Arc::new(attribution);
+        self.entries.insert(id, Entry { attribution, removed_ns: None, looks });
+    }
+
+    /// A cgroup ended, this many nanoseconds after boot.
+    pub fn removed(&mut self, id: u64, boot_ns: u64) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.removed_ns = Some(boot_ns);
+        }
+    }
+
+    /// Makes sure that [`Self::get`] knows the cgroup of an event, if that can be known.
+    pub fn find(&mut self, id: u64) {
+        match self.entries.get(&id) {
+            Some(Entry { looks: 0, .. }) => {}
+            Some(_) => self.look(id),
+            // Records that the agent makes from /proc have no id.
+            None if id == 0 => {}
+            None => self.search(id),
+        }
+    }
+
+    pub fn get(&self, id: u64) -> Option<&Attribution> {
+        self.entries.get(&id).map(|entry| &*entry.attribution)
+    }
+
+    /// The same, to keep.
+    pub fn get_shared(&self, id: u64) -> Option<Arc<Attribution>> {
+        self.entries.get(&id).map(|entry| Arc::clone(&entry.attribution))
+    }
+
+    /// The cgroups that live, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Arc<Attribution>)> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.removed_ns.is_none())
+            .map(|(id, entry)| (*id, &entry.attribution))
+    }
+
+    /// The cgroups that live, by id, for another thread.
+    pub fn snapshot(&self) -> Vec<(u64, Arc<Attribution>)> {
+        let mut all: Vec<_> =
+            self.iter().map(|(id, attribution)| (id, Arc::clone(attribution))).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
+    /// What a source of metadata found out about a container; holds for all its cgroups.
+    pub fn describe(&mut self, container_id: &str, metadata: &Metadata) {
+        self.metadata.insert(container_id.to_owned(), metadata.clone());
+        for entry in self.entries.values_mut() {
+            let is_it = entry.attribution.container.as_ref().is_some_and(|c| c.id == container_id);
+            if is_it && let Some(container) = &mut Arc::make_mut(&mut entry.attribution).container {
+                metadata.fill(container);
+            }
+        }
+    }
+
+    /// Forgets the cgroups whose grace is over.
+    pub fn tidy(&mut self, now_boot_ns: u64) {
+        self.entries.retain(|_, entry| {
+            entry.removed_ns.is_none_or(|removed| now_boot_ns < removed.saturating_add(GRACE_NS))
+        });
+        self.forget_metadata();
+    }
+
+    /// What a user's text names: a container, pod or unit.
+    pub fn resolve(&self, text: &str) -> Result<Target, TargetError> {
+        target::resolve(&self.snapshot(), text)
+    }
+
+    /// The cgroup that a user gives by its path.
+    pub fn scope(&self, text: &str) -> Result<Scope, ScopeError> {
+        self.hierarchy.as_ref().ok_or(ScopeError::NoHierarchy)?.scope(text)
+    }
+
+    /// Of a process by the contents of its /proc/PID/cgroup: for hosts with v1 alone, where all
+    /// ids are the root's, and for processes that run without a record.
+    pub fn of_membership(&self, contents: &str) -> Attribution {
+        let path = cgroup::path_in(contents).unwrap_or_default();
+        let mut attribution = runtime::attribute(path);
+        self.name_plain(&mut attribution);
+        attribution
+    }
+
+    fn look(&mut self, id: u64) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let looks = entry.looks.saturating_sub(1);
+        let mut attribution = Arc::clone(&entry.attribution);
+        let named = self.name_plain(Arc::make_mut(&mut attribution));
+        let removed_ns = entry.removed_ns;
+        let looks = if named { 0 } else { looks };
+        self.entries.insert(id, Entry { attribution, removed_ns, looks });
+    }
+
+    fn name_plain(&self, attribution: &mut Attribution) -> bool {
+        if attribution.container.is_some() {
+            return false;
+        }
+        let Some(state) = &self.state else { return false };
+        let Some(mut container) = state.container(&attribution.cgroup_path) else { return false };
+        if let Some(metadata) = self.metadata.get(&container.id) {
+            metadata.fill(&mut container);
+        }
+        attribution.container = Some(container);
+        attribution.unit = None;
+        true
+    }
+
+    /// The kernel has no way from an id to a path that would not need the whole hierarchy.
+    fn search(&mut self, id: u64) {
+        let Some(hierarchy) = &self.hierarchy else {
+            self.counts.no_hierarchy += 1;
+            return;
+        };
+        if self.unknown.contains(&id) {
+            self.counts.unknown += 1;
+            return;
+        }
+        if self.last_scan.is_some_and(|last| last.elapsed() < self.scan_interval) {
+            self.counts.rate_limited += 1;
+            return;
+        }
+        let all = hierarchy.scan();
+        self.counts.scans += 1;
+        self.last_scan = Some(Instant::now());
+        for (found, path) in all {
+            if !self.entries.contains_key(&found) {
+                self.counts.found += 1;
+                self.made(found, &path);
+            }
+        }
+        if self.entries.contains_key(&id) {
+            self.look(id);
+            return;
+        }
+        self.counts.unknown += 1;
+        // Ids are not reused, so this only saves searches; starting over costs one.
+        if self.unknown.len() >= self.entries_max {
+            self.unknown.clear();
+        }
+        self.unknown.insert(id);
+    }
+
+    /// Makes room: the dead first, then the oldest, which have the lowest ids.
+    fn evict(&mut self) {
+        let mut order: Vec<(bool, u64)> =
+            self.entries.iter().map(|(id, entry)| (entry.removed_ns.is_none(), *id)).collect();
+        order.sort_unstable();
+        for (_, id) in order.iter().take(self.entries_max.div_ceil(16)) {
+            self.entries.remove(id);
+            self.counts.evicted += 1;
+        }
+        self.forget_metadata();
+    }
+
+    fn forget_metadata(&mut self) {
+        if self.metadata.is_empty() {
+            return;
+        }
+        let containers: HashSet<&str> = self
+            .entries
+            .values()
+            .filter_map(|entry| Some(entry.attribution.container.as_ref()?.id.as_str()))
+            .collect();
+        self.metadata.retain(|id, _| containers.contains(id.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,12 @@
 //! Cgroup id → container, pod or unit.
 
 pub mod cache;
+pub mod cgroup;
+pub mod runtime;
+pub mod state;
+pub mod target;
+
+use std::fmt;
 
 /// What a cgroup belongs to. Empty for the host's own processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +34,13 @@ pub struct Container {
     pub pod: Option<Pod>,
 }
 
+impl Container {
+    /// The id as `docker ps` shows it: 12 digits of a long one, a name whole.
+    pub fn short_id(&self) -> &str {
+        if runtime::is_full_id(&self.id) { &self.id[..12] } else { &self.id }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Runtime {
     Docker,
@@ -39,6 +52,27 @@ pub enum Runtime {
     /// An OCI runtime (runc, crun) without a manager that the path would name.
     #[default]
     Oci,
+}
+
+impl Runtime {
+    /// The name in fields, labels and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::Crio => "cri-o",
+            Self::Podman => "podman",
+            Self::Lxc => "lxc",
+            Self::Nspawn => "nspawn",
+            Self::Oci => "oci",
+        }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,4 +88,32 @@ pub struct Pod {
     pub uid: String,
     pub name: Option<String>,
     pub namespace: Option<String>,
+}
+
+/// What a source of metadata knows about a container; what it does not know stays as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    pub name: Option<String>,
+    pub image: Option<Image>,
+    pub pod: Option<Pod>,
+}
+
+impl Metadata {
+    /// Adds what is known to a container, and keeps the pod uid that the path gave.
+    fn fill(&self, container: &mut Container) {
+        if let Some(name) = &self.name {
+            container.name = Some(name.clone());
+        }
+        if let Some(image) = &self.image {
+            container.image = Some(image.clone());
+        }
+        let Some(pod) = &self.pod else { return };
+        let known = container.pod.get_or_insert_with(|| pod.clone());
+        if pod.name.is_some() {
+            known.name.clone_from(&pod.name);
+        }
+        if pod.namespace.is_some() {
+            known.namespace.clone_from(&pod.namespace);
+        }
+    }
 }

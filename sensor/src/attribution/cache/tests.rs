@@ -1,0 +1,152 @@
+use super::{Cache, Counts, GRACE_NS};
+use crate::attribution::state::StateDirectories;
+use crate::attribution::{Image, Metadata, Pod};
+use std::sync::Arc;
+use std::time::Duration;
+
+const ID: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+fn container(cache: &Cache, id: u64) -> Option<String> {
+    let container = cache.get(id)?.container.as_ref()?;
+    Some(format!("{} {}", container.runtime, container.id))
+}
+
+#[test]
+fn remembers_a_container_through_its_grace() {
+    let mut cache = Cache::default();
+    cache.made(7, &format!("/docker/{ID}"));
+    assert_eq!(container(&cache, 7), Some(format!("docker {ID}")));
+    cache.removed(7, 1_000);
+    assert_eq!(cache.iter().count(), 0);
+    cache.tidy(GRACE_NS + 999);
+    assert!(cache.get(7).is_some());
+    cache.tidy(GRACE_NS + 1_000);
+    assert!(cache.get(7).is_none());
+    cache.find(7);
+    assert_eq!(cache.counts(), Counts { no_hierarchy: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_full_cache_drops_the_dead_and_the_oldest_and_counts_them() {
+    let mut cache = Cache { entries_max: 4, ..Cache::default() };
+    for id in 10..14 {
+        cache.made(id, &format!("/{id}"));
+    }
+    cache.removed(12, 5);
+    cache.made(14, "/14");
+    cache.made(15, "/15");
+    let ids: Vec<u64> = cache.snapshot().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [11, 13, 14, 15]);
+    assert_eq!(cache.counts().evicted, 2);
+}
+
+/// Looks for an id on this host's hierarchy; hosts without one have nothing to look at.
+#[test]
+fn searches_for_what_was_not_announced() {
+    let Ok(mut cache) = Cache::live() else { panic!("mountinfo is readable") };
+    cache.find(0);
+    assert_eq!(cache.counts(), Counts::default());
+    let Some((root, path)) = cache.scan().into_iter().next() else {
+        cache.find(u64::MAX);
+        assert_eq!(cache.counts().no_hierarchy, 1);
+        return;
+    };
+    assert_eq!(path, "/");
+    cache.scan_interval = Duration::from_hours(1);
+    cache.find(root);
+    assert_eq!(cache.get(root).unwrap().cgroup_path, "/");
+    assert_eq!(cache.counts().scans, 1);
+    // Too soon for another search.
+    cache.find(u64::MAX);
+    assert_eq!((cache.counts().scans, cache.counts().rate_limited), (1, 1));
+    cache.scan_interval = Duration::ZERO;
+    cache.find(u64::MAX);
+    assert_eq!((cache.counts().scans, cache.counts().unknown), (2, 1));
+    // Not worth another search.
+    cache.find(u64::MAX);
+    assert_eq!((cache.counts().scans, cache.counts().unknown), (2, 2));
+}
+
+#[test]
+fn asks_the_state_directories_about_plain_names() {
+    let root = tempfile::tempdir().unwrap();
+    let state = Some(StateDirectories::below(root.path()));
+    let mut cache = Cache { state, ..Cache::default() };
+    for (id, path) in [(1, "/web"), (2, "/hand-made"), (3, "/system.slice/ssh.service")] {
+        cache.made(id, path);
+    }
+    cache.find(1);
+    assert_eq!(container(&cache, 1), None);
+    let directory = root.path().join("run/crun/web");
+    std::fs::create_dir_all(&directory).unwrap();
+    for id in 1..=3 {
+        cache.find(id);
+    }
+    assert_eq!(container(&cache, 1).as_deref(), Some("oci web"));
+    assert_eq!(container(&cache, 2), None);
+    assert_eq!(cache.get(3).unwrap().unit.as_deref(), Some("ssh.service"));
+    // Known for good, and the hand-made one is not asked about for ever.
+    std::fs::remove_dir(directory).unwrap();
+    for _ in 0..10 {
+        cache.find(1);
+        cache.find(2);
+    }
+    assert_eq!(container(&cache, 1).as_deref(), Some("oci web"));
+    assert_eq!(cache.entries[&2].looks, 0);
+}
+
+#[test]
+fn metadata_holds_for_all_cgroups_of_a_container() {
+    let mut cache = Cache::default();
+    let uid = "c2e1a3a4-5b6c-4d7e-8f90-a1b2c3d4e5f6";
+    let path = format!("/kubepods/pod{uid}/{ID}");
+    cache.made(5, &path);
+    let before = cache.get_shared(5).unwrap();
+    let metadata = Metadata {
+        name: Some("app".into()),
+        image: Some(Image { repository: "shop/app".into(), ..Image::default() }),
+        pod: Some(Pod {
+            uid: String::new(),
+            name: Some("checkout".into()),
+            namespace: Some("shop".into()),
+        }),
+    };
+    cache.describe(ID, &metadata);
+    cache.made(6, &format!("{path}/nested"));
+    for id in [5, 6] {
+        let container = cache.get(id).unwrap().container.clone().unwrap();
+        assert_eq!(container.name.as_deref(), Some("app"));
+        assert_eq!(
+            container.pod.unwrap(),
+            Pod { uid: uid.into(), ..metadata.pod.clone().unwrap() }
+        );
+    }
+    // Who took the earlier answer keeps it.
+    assert_eq!(before.container.as_ref().unwrap().name, None);
+    cache.removed(5, 0);
+    cache.removed(6, 0);
+    cache.tidy(GRACE_NS);
+    assert!(cache.metadata.is_empty());
+}
+
+#[test]
+fn an_announced_cgroup_lives_again() {
+    let mut cache = Cache::default();
+    cache.made(5, "/a");
+    cache.removed(5, 0);
+    let before = cache.get_shared(5).unwrap();
+    cache.made(5, "/a");
+    assert!(Arc::ptr_eq(&before, &cache.get_shared(5).unwrap()));
+    assert_eq!(cache.iter().count(), 1);
+    cache.made(5, "/b");
+    assert_eq!(cache.get(5).unwrap().cgroup_path, "/b");
+}
+
+#[test]
+fn attributes_by_membership() {
+    let cache = Cache::default();
+    let contents = format!("9:name=systemd:/docker/{ID}\n0::/\n");
+    let attribution = cache.of_membership(&contents);
+    assert_eq!(attribution.container.unwrap().id, ID);
+    assert_eq!(cache.of_membership("").cgroup_path, "");
+}

@@ -1,0 +1,214 @@
+//! Cgroup id ↔ path: the hierarchy whose ids the kernel reports, and its directories.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// The inode, and so the id, of the unified hierarchy's root.
+const ROOT_ID: u64 = 1;
+
+/// More cgroups than a host has; a hierarchy that is larger is read this far.
+const CGROUPS_MAX: usize = 1 << 18;
+
+/// A part of the hierarchy, as the kernel's filter takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The topmost cgroup.
+    pub id: u64,
+    /// Its distance from the root of the hierarchy.
+    pub level: u32,
+    /// Below the root, with a leading `/`.
+    pub path: String,
+}
+
+/// Why a text names no cgroup.
+#[derive(Debug, thiserror::Error)]
+pub enum ScopeError {
+    #[error(
+        "this host has no cgroup v2 hierarchy; mount one (mount -t cgroup2 none /sys/fs/cgroup)"
+    )]
+    NoHierarchy,
+    #[error("no cgroup {text} below {}{}", point.display(), near(near_paths))]
+    Unknown { text: String, point: PathBuf, near_paths: Vec<String> },
+    #[error(
+        "{} shows the hierarchy from inside a cgroup namespace, where depths are unknown; \
+         run in the host's cgroup namespace", point.display()
+    )]
+    Namespace { point: PathBuf },
+    #[error("read the cgroup {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// `; did you mean …?`, or nothing.
+pub(super) fn near(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
+}
+
+/// The mounted unified hierarchy: all of cgroup v2, or the part of a hybrid host that has ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    point: PathBuf,
+    /// What of the hierarchy is mounted there; `/` is all of it.
+    root: String,
+}
+
+impl Hierarchy {
+    /// As this process sees it; `None` on a host with v1 only.
+    pub fn find() -> io::Result<Option<Self>> {
+        let mut mounts = unified_mounts(&fs::read("/proc/self/mountinfo")?);
+        // A container that runs the agent may see its own part besides the host's whole.
+        let whole = mounts.iter().position(|mount| {
+            fs::metadata(&mount.point).is_ok_and(|metadata| metadata.ino() == ROOT_ID)
+        });
+        Ok(match whole {
+            Some(whole) => Some(mounts.swap_remove(whole)),
+            None => mounts.into_iter().next(),
+        })
+    }
+
+    /// Where it is mounted.
+    pub fn point(&self) -> &Path {
+        &self.point
+    }
+
+    /// The directory of a cgroup.
+    pub fn directory(&self, cgroup_path: &str) -> PathBuf {
+        self.point.join(cgroup_path.trim_start_matches('/'))
+    }
+
+    /// Every cgroup, parents before children, as (id, path). What disappears meanwhile is left out.
+    pub fn scan(&self) -> Vec<(u64, String)> {
+        let mut found = Vec::new();
+        if let Ok(metadata) = fs::metadata(&self.point) {
+            found.push((metadata.ino(), "/".to_owned()));
+        }
+        let mut next = 0;
+        while let Some((_, path)) = found.get(next)
+            && found.len() < CGROUPS_MAX
+        {
+            let children = self.children(path);
+            found.extend(children);
+            next += 1;
+        }
+        found
+    }
+
+    fn children(&self, path: &str) -> Vec<(u64, String)> {
+        let Ok(entries) = fs::read_dir(self.directory(path)) else { return Vec::new() };
+        entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|file_type| file_type.is_dir()))
+            .map(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                (entry.ino(), format!("{}/{name}", path.trim_end_matches('/')))
+            })
+            .collect()
+    }
+
+    /// The cgroup that a user means by a path: below the mount point, or of the file system.
+    pub fn scope(&self, text: &str) -> Result<Scope, ScopeError> {
+        let below = Path::new(text)
+            .strip_prefix(&self.point)
+            .map_or(text.into(), |below| below.to_string_lossy());
+        let components: Vec<&str> = below.split('/').filter(|name| !name.is_empty()).collect();
+        let path = format!("/{}", components.join("/"));
+        let directory = self.directory(&path);
+        let unknown = || ScopeError::Unknown {
+            text: text.to_owned(),
+            point: self.point.clone(),
+            near_paths: self.near(&path),
+        };
+        if components.iter().any(|name| matches!(*name, "." | "..")) {
+            return Err(unknown());
+        }
+        let metadata = match fs::metadata(&directory) {
+            Ok(metadata) if metadata.is_dir() => metadata,
+            Ok(_) => return Err(unknown()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown()),
+            Err(source) => return Err(ScopeError::Io { path: directory, source }),
+        };
+        let level = self.root_level()? + level(&path);
+        Ok(Scope { id: metadata.ino(), level, path })
+    }
+
+    fn root_level(&self) -> Result<u32, ScopeError> {
+        let namespace = || ScopeError::Namespace { point: self.point.clone() };
+        if self.root.split('/').any(|name| name == "..") {
+            return Err(namespace());
+        }
+        let read = |source| ScopeError::Io { path: self.point.clone(), source };
+        let id = fs::metadata(&self.point).map_err(read)?.ino();
+        let level = level(&self.root);
+        if (level == 0) == (id == ROOT_ID) { Ok(level) } else { Err(namespace()) }
+    }
+
+    fn near(&self, path: &str) -> Vec<String> {
+        let paths = self.scan().into_iter().map(|(_, path)| path);
+        super::target::nearest(path, paths)
+    }
+}
+
+/// Distance of a cgroup from the root.
+pub fn level(path: &str) -> u32 {
+    let components = path.split('/').filter(|name| !name.is_empty()).count();
+    u32::try_from(components).unwrap_or(u32::MAX)
+}
+
+/// The cgroup2 mounts of a mountinfo file, in its order.
+fn unified_mounts(mountinfo: &[u8]) -> Vec<Hierarchy> {
+    mountinfo.split(|byte| *byte == b'\n').filter_map(unified_mount).collect()
+}
+
+/// `41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:1 - cgroup2 cgroup2 rw`.
+fn unified_mount(line: &[u8]) -> Option<Hierarchy> {
+    let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let separator = fields.iter().position(|field| *field == b"-")?;
+    if *fields.get(separator + 1)? != b"cgroup2" {
+        return None;
+    }
+    let root = String::from_utf8_lossy(&unescape(fields.get(3)?)).into_owned();
+    let point = std::ffi::OsString::from_vec(unescape(fields.get(4)?));
+    Some(Hierarchy { point: point.into(), root })
+}
+
+/// `\040` → a space, as mountinfo writes what would end a field.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok();
+        if let Some(byte) = after.get(..3).filter(|_| *first == b'\\').and_then(octal) {
+            bytes.push(byte);
+            rest = &after[3..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    bytes
+}
+
+/// The path in the contents of /proc/PID/cgroup that says most about a container: the unified
+/// hierarchy's unless that is its root, else the v1 hierarchy that runtimes use most surely.
+pub fn path_in(contents: &str) -> Option<&str> {
+    const BY_PREFERENCE: [&str; 4] = ["", "name=systemd", "pids", "memory"];
+    let lines: Vec<(&str, &str)> = contents
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .collect();
+    let path_of = |controller: &&str| {
+        let has =
+            |(controllers, _): &&(&str, &str)| controllers.split(',').any(|c| c == *controller);
+        lines.iter().find(has).map(|(_, path)| *path)
+    };
+    let paths: Vec<&str> = BY_PREFERENCE.iter().filter_map(path_of).collect();
+    paths.iter().find(|path| **path != "/").or_else(|| paths.first()).copied()
+}
+
+#[cfg(test)]
+mod tests;

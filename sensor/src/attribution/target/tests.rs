@@ -1,0 +1,111 @@
+use super::{nearest, resolve};
+use crate::attribution::{Attribution, Pod, runtime};
+use std::sync::Arc;
+
+const WEB: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+const JOB: &str = "0f99999999999999222222222222222233333333333333334444444444444444";
+const APP: &str = "aaaaaaaaaaaaaaaa222222222222222233333333333333334444444444444444";
+const SIDE: &str = "bbbbbbbbbbbbbbbb222222222222222233333333333333334444444444444444";
+const UID: &str = "c2e1a3a4-5b6c-4d7e-8f90-a1b2c3d4e5f6";
+
+/// The cgroups of a host; ids count from 1.
+fn host() -> Vec<(u64, Arc<Attribution>)> {
+    let pod = format!("/kubepods/burstable/pod{UID}");
+    let paths = [
+        ("/".to_owned(), None),
+        ("/docker".to_owned(), None),
+        (format!("/docker/{WEB}"), Some("web")),
+        (format!("/docker/{WEB}/init"), Some("web")),
+        (format!("/docker/{JOB}"), Some("job")),
+        (pod.clone(), None),
+        (format!("{pod}/{APP}"), Some("app")),
+        (format!("{pod}/{SIDE}"), Some("web")),
+        ("/lxc.payload.guest".to_owned(), None),
+        ("/system.slice/ssh.service".to_owned(), None),
+        ("/system.slice/ssh.service/below".to_owned(), None),
+    ];
+    (1..)
+        .zip(paths)
+        .map(|(id, (path, name))| {
+            let mut attribution = runtime::attribute(&path);
+            if let Some(container) = &mut attribution.container {
+                container.name = name.map(str::to_owned);
+                if let Some(pod) = &mut container.pod {
+                    let (name, namespace) = (Some("checkout".into()), Some("shop".into()));
+                    *pod = Pod { uid: pod.uid.clone(), name, namespace };
+                }
+            }
+            (id, Arc::new(attribution))
+        })
+        .collect()
+}
+
+/// The target's cgroup id, level and name in full; or the error.
+fn check(text: &str, expected: &str) {
+    let found = match resolve(&host(), text) {
+        Ok(target) => format!("{} {} {target}", target.scope.id, target.scope.level),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(found, expected, "{text}");
+}
+
+#[test]
+fn finds_what_is_named() {
+    let app = "7 4 container app (containerd aaaaaaaaaaaa, pod shop/checkout)";
+    for (text, expected) in [
+        ("job", "5 2 container job (docker 0f9999999999)"),
+        (JOB, "5 2 container job (docker 0f9999999999)"),
+        ("0f9", "5 2 container job (docker 0f9999999999)"),
+        (WEB, "3 2 container web (docker 0f1e2d3c4b5a)"),
+        ("app", app),
+        ("aaaa", app),
+        ("shop/checkout", "6 3 pod shop/checkout"),
+        ("checkout", "6 3 pod shop/checkout"),
+        (UID, "6 3 pod shop/checkout"),
+        ("c2e1", "6 3 pod shop/checkout"),
+        ("guest", "9 1 container guest (lxc)"),
+        ("ssh.service", "10 2 unit ssh.service"),
+        ("/docker", "2 1 cgroup /docker"),
+    ] {
+        check(text, expected);
+    }
+}
+
+#[test]
+fn lists_all_that_may_be_meant() {
+    check(
+        "web",
+        "web may be any of:\
+         \n  container web (docker 0f1e2d3c4b5a)\
+         \n  container web (containerd bbbbbbbbbbbb, pod shop/checkout)",
+    );
+    check(
+        "0f",
+        "0f may be any of:\
+         \n  container web (docker 0f1e2d3c4b5a)\
+         \n  container job (docker 0f9999999999)",
+    );
+}
+
+#[test]
+fn names_what_is_near() {
+    for (text, expected) in [
+        ("chekout", "nothing here is called chekout; did you mean checkout?"),
+        ("ssh", "nothing here is called ssh; did you mean ssh.service?"),
+        ("jop", "nothing here is called jop; did you mean job?"),
+        ("0f1e2d3c4b5b", "nothing here is called 0f1e2d3c4b5b; did you mean 0f1e2d3c4b5a?"),
+        ("zzz", "nothing here is called zzz"),
+        ("/dock", "nothing here is called /dock"),
+        ("", "nothing here is called "),
+    ] {
+        check(text, expected);
+    }
+}
+
+#[test]
+fn the_nearest_come_first_and_are_few() {
+    let names = (0..20).map(|n| format!("web-{n}")).chain(["web".to_owned(), "web".to_owned()]);
+    let near = nearest("web", names);
+    assert_eq!(near.len(), 5);
+    assert_eq!(near[..2], ["web", "web-0"]);
+}
