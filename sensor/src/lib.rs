@@ -23,6 +23,7 @@ pub mod alert;
 pub mod sinks;
 pub mod profile;
 pub mod metrics;
+pub mod notify;
 pub mod config;
 pub mod pipeline;
 pub mod driver;
