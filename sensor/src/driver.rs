@@ -40,6 +40,8 @@ pub trait Stages {
     fn event(&mut self, event: &Event<'_>);
     /// About once a second, and once at the end.
     fn tick(&mut self, pipeline: &mut Pipeline, source: &Live);
+    /// Everything that had come is dealt with: a good moment to flush.
+    fn drained(&mut self) {}
     /// SIGHUP.
     fn reload(&mut self) {}
     /// Whether the stages have had enough (`--count`, a closed pipe).
@@ -191,7 +193,9 @@ impl Live {
         while !control.stopped() && !stages.done() {
             let limit = next_tick.saturating_duration_since(Instant::now());
             self.ring.wait(control.wake_fd().as_fd(), limit)?;
-            self.drain(pipeline, stages);
+            if self.drain(pipeline, stages) > 0 {
+                stages.drained();
+            }
             if control.take_reload() {
                 stages.reload();
             }

@@ -1,0 +1,133 @@
+//! An event on one line that a person understands.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
+
+use crate::alert::rfc3339;
+use crate::event::Event;
+use crate::event::connect::{Connect, Peer};
+use crate::event::detail::Detail;
+use crate::event::oom::Oom;
+use crate::event::open::Open;
+fn errno_name(_: i64) -> Option<&'static str> { None }
+
+/// Arguments beyond this many bytes are cut from the line; `-o json` has them whole.
+const ARGUMENTS_MAX: usize = 200;
+
+/// `10:20:30.123456 execve   web              bash[812]  bash -c id`
+pub(super) struct Compact<'a>(pub(super) &'a Event<'a>);
+
+impl Display for Compact<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let event = self.0;
+        let time = rfc3339(event.time_ns);
+        // Hours to microseconds: the day is known to whoever watches.
+        let clock = time.get(11..26).unwrap_or(&time);
+        let place = place(event);
+        let name = text(&event.process.name);
+        let pid = event.process.id.pid;
+        write!(f, "{clock} {:<12} {place:<16} {name}[{pid}] ", event.detail.event_type())?;
+        match &event.detail {
+            Detail::Fork(fork) => write!(f, "→ {}", fork.child_pid),
+            Detail::Exec => arguments(event, f),
+            Detail::Exit(exit) => match (exit.code, exit.signal) {
+                (_, Some(signal)) => write!(f, "killed by signal {signal}"),
+                (code, None) => write!(f, "exit code {}", code.unwrap_or(0)),
+            },
+            Detail::Open(open) => opened(open, f),
+            Detail::Connect(connect) => connected(connect, f),
+            Detail::Oom(oom) => killed(oom, f),
+            Detail::Cgroup(cgroup) => write!(f, "{}", text(cgroup.path)),
+        }
+    }
+}
+
+/// The container, the unit, or the host.
+fn place<'a>(event: &'a Event<'_>) -> Cow<'a, str> {
+    let attribution = event.attribution;
+    match (&attribution.container, &attribution.unit) {
+        (Some(container), _) => match &container.name {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Borrowed(container.short_id()),
+        },
+        (None, Some(unit)) => Cow::Borrowed(unit),
+        (None, None) => Cow::Borrowed("host"),
+    }
+}
+
+fn arguments(event: &Event<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+    let program = &event.process.program;
+    let shown = &program.argv.bytes[..program.argv.bytes.len().min(ARGUMENTS_MAX)];
+    let line = text(shown).trim_end_matches('\0').replace('\0', " ");
+    write!(f, "{line}")?;
+    if shown.len() < program.argv.total {
+        write!(f, "… ({} bytes)", program.argv.total)?;
+    }
+    if program.executable.from_memfd {
+        write!(f, " (from memory)")?;
+    }
+    Ok(())
+}
+
+fn opened(open: &Open<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+    const ACCESS: [&str; 4] = ["read", "write", "read+write", "path"];
+    write!(f, "{}", text(&open.path))?;
+    if &*open.path != open.text {
+        write!(f, " (as {})", text(open.text))?;
+    }
+    write!(f, " {}", ACCESS[(open.flags & 3) as usize])?;
+    if open.flags & 0o100 != 0 {
+        write!(f, "+create")?;
+    }
+    result(open.result, f)
+}
+
+fn connected(connect: &Connect<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+    match connect.protocol {
+        6 => write!(f, "tcp ")?,
+        17 => write!(f, "udp ")?,
+        _ => {}
+    }
+    match &connect.peer {
+        Peer::Inet(ip, port) => {
+            if let Some((local, local_port)) = connect.local {
+                write!(f, "{} → ", std::net::SocketAddr::new(local, local_port))?;
+            }
+            write!(f, "{}", std::net::SocketAddr::new(*ip, *port))?;
+        }
+        Peer::Unix(path) => write!(f, "unix {}", text(path))?,
+        Peer::Other(family) => write!(f, "address family {family}")?,
+    }
+    result(connect.result, f)
+}
+
+fn killed(oom: &Oom<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+    const MIB: u64 = 1 << 20;
+    let resident = oom.memory.anon + oom.memory.file + oom.memory.shmem;
+    write!(
+        f,
+        "out of memory in {}: {} MiB resident, {} MiB of them anonymous",
+        text(&oom.memory_cgroup),
+        resident / MIB,
+        oom.memory.anon / MIB
+    )
+}
+
+/// Nothing for success: what a person looks for is the failure.
+fn result(result: i64, f: &mut Formatter<'_>) -> fmt::Result {
+    if result >= 0 {
+        return Ok(());
+    }
+    match errno_name(result) {
+        Some(name) => write!(f, " = {name}"),
+        None => write!(f, " = {result}"),
+    }
+}
+
+/// Control characters would let an event rewrite the terminal of whoever looks at it.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() && c != '\0' { '\u{fffd}' } else { c })
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! `sensor doctor`: what this kernel and host support, and the fix for what is missing.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::attribution::cgroup::Hierarchy;
+use crate::probe::attach::{Outcome, State, attach};
+use crate::cli::source::{SourceArgs, settings};
+use crate::probe::load::Settings;
+use crate::probe::table::PROBES;
+use crate::probe::{self, kernel};
+
+/// Runs the command; the exit code says whether all is well.
+pub(super) fn doctor(source: &SourceArgs, json: bool) -> Result<ExitCode> {
+    let report = examine(settings(None, source.ring_size, &[]));
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        print(&report, &mut out)?;
+    }
+    Ok(if report.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `docs/probes.md`, from the probe table.
+pub(super) fn reference() -> String {
+    let mut text = String::from(
+        "# Probes\n\nWhat is observed, and the ways to hook it, best first. `sensor doctor` says which way this\n\
+         kernel takes.\n\n| Probe | Hook | Programs |\n|---|---|---|\n",
+    );
+    for probe in PROBES {
+        for way in probe.ways {
+            let programs: Vec<_> = way.programs.iter().map(|program| program.name).collect();
+            text.push_str(&format!("| `{}` | `{}` | {} |\n", probe.name, way.hook, programs.join(", ")));
+        }
+    }
+    text
+}
+
+/// One thing that the sensor needs or would like.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+/// One probe of the table.
+#[derive(Debug, Serialize)]
+struct ProbeRow {
+    probe: &'static str,
+    state: &'static str,
+    hook: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    checks: Vec<Check>,
+    probes: Vec<ProbeRow>,
+}
+
+impl Report {
+    fn is_healthy(&self) -> bool {
+        self.checks.iter().all(|check| check.ok)
+            && !self.probes.is_empty()
+            && self.probes.iter().all(|probe| probe.state == "attached")
+    }
+}
+
+/// Looks at the host, and attaches every probe for a moment, with a scope that nothing is in.
+fn examine(mut settings: Settings) -> Report {
+    let mut checks = vec![kernel_check(), btf_check(), privilege_check(), cgroup_check()];
+    settings.config.scope_cgroup_id = u64::MAX;
+    settings.config.kinds = u64::MAX;
+    let probes = match attach(&settings, true) {
+        Ok(probes) => probes.outcomes.iter().map(row).collect(),
+        Err(error) => {
+            checks.push(load_check(&error));
+            Vec::new()
+        }
+    };
+    Report { checks, probes }
+}
+
+fn row(outcome: &Outcome) -> ProbeRow {
+    let (state, hook, reason) = match &outcome.state {
+        State::Attached(hook) => ("attached", Some(*hook), None),
+        State::Off => ("off", None, None),
+        State::Failed(reason) => ("failed", None, Some(reason.clone())),
+    };
+    ProbeRow { probe: outcome.probe, state, hook, reason }
+}
+
+fn kernel_check() -> Check {
+    let release = kernel::release();
+    let ok = kernel::version(&release).is_none_or(|version| version >= kernel::OLDEST);
+    let (major, minor) = kernel::OLDEST;
+    let fix = (!ok).then(|| format!("boot a kernel of version {major}.{minor} or newer"));
+    Check { name: "kernel", ok, detail: release, fix }
+}
+
+fn btf_check() -> Check {
+    let ok = kernel::has_btf();
+    let fix = (!ok).then(|| {
+        "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distribution kernels are".into()
+    });
+    let detail = if ok { kernel::BTF_PATH.into() } else { format!("no {}", kernel::BTF_PATH) };
+    Check { name: "type information (BTF)", ok, detail, fix }
+}
+
+fn privilege_check() -> Check {
+    let root = rustix::process::geteuid().is_root();
+    let detail = if root { "root" } else { "not root" };
+    let fix = (!root).then(|| {
+        "run it with sudo, or give it CAP_BPF, CAP_PERFMON, CAP_SYS_RESOURCE, CAP_SYS_PTRACE and \
+         CAP_DAC_READ_SEARCH"
+            .into()
+    });
+    Check { name: "privileges", ok: root, detail: detail.into(), fix }
+}
+
+fn cgroup_check() -> Check {
+    match Hierarchy::find() {
+        Ok(Some(hierarchy)) => Check {
+            name: "control groups",
+            ok: true,
+            detail: format!("cgroup2 at {}", hierarchy.point().display()),
+            fix: None,
+        },
+        other => Check {
+            name: "control groups",
+            ok: false,
+            detail: other.err().map_or("no cgroup2 is mounted".into(), |error| error.to_string()),
+            fix: Some("mount -t cgroup2 none /sys/fs/cgroup: containers are told apart by it".into()),
+        },
+    }
+}
+
+fn load_check(error: &probe::Error) -> Check {
+    Check { name: "eBPF programs", ok: false, detail: error.to_string(), fix: None }
+}
+
+/// The report as a person reads it.
+fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    for check in &report.checks {
+        let mark = if check.ok { "ok  " } else { "FAIL" };
+        writeln!(out, "{mark}  {:<23} {}", check.name, check.detail)?;
+        if let Some(fix) = &check.fix {
+            writeln!(out, "      fix: {fix}")?;
+        }
+    }
+    if report.probes.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{:<10} {:<9} HOOK", "PROBE", "STATE")?;
+    for probe in &report.probes {
+        writeln!(out, "{:<10} {:<9} {}", probe.probe, probe.state, probe.hook.unwrap_or("-"))?;
+        if let Some(reason) = &probe.reason {
+            writeln!(out, "           {reason}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What commands that watch the kernel have in common: scope, settings, the loop's parts.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use sensor_common::Kind;
+use sensor_common::config::Config;
+
+use crate::attribution::cache::Cache;
+use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
+use crate::attribution::target::Target;
+use crate::driver::{Live, Stages};
+use crate::pipeline::Pipeline;
+use crate::probe::attach::kinds;
+use crate::probe::load::Settings;
+use crate::probe::proc::Proc;
+
+/// The reader looks again this often while records come, and the kernel side counts on it.
+const WAKE_INTERVAL_NS: u64 = 1_000_000;
+
+/// Which part of the host, and how much room for its records.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct SourceArgs {
+    /// Watch only this cgroup and those below it (a path below the cgroup2 mount)
+    #[arg(long, value_name = "PATH")]
+    pub(super) cgroup: Option<String>,
+    /// Size of the ring buffer between kernel and sensor, a power of two of bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = ring_size)]
+    pub(super) ring_size: u32,
+}
+
+/// The kernel takes a power of two of pages.
+fn ring_size(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    let page = rustix::param::page_size();
+    if bytes.is_power_of_two() && bytes as usize >= page {
+        return Ok(bytes);
+    }
+    Err(format!("not a power of two of at least {page}"))
+}
+
+impl SourceArgs {
+    pub(super) fn scope(&self) -> Result<Option<Scope>> {
+        self.cgroup.as_deref().map(scope).transpose()
+    }
+
+    pub(super) fn open(&self, wanted: &[Kind], run_queue: bool) -> Result<Source> {
+        open(self.scope()?.as_ref(), self.ring_size, wanted, run_queue)
+    }
+}
+
+/// Resolves the text of `--cgroup`.
+pub(super) fn scope(text: &str) -> Result<Scope> {
+    let hierarchy = Hierarchy::find().context("read this process's mounts")?;
+    Ok(hierarchy.ok_or(ScopeError::NoHierarchy)?.scope(text)?)
+}
+
+/// The attached kernel side and an empty pipeline.
+pub(super) struct Source {
+    pub(super) live: Live,
+    pub(super) pipeline: Pipeline,
+}
+
+impl Source {
+    /// Feeds the pipeline what was there before.
+    pub(super) fn prime(&mut self, stages: &mut impl Stages) {
+        self.live.prime(&mut self.pipeline, stages);
+    }
+}
+
+pub(super) fn open(
+    scope: Option<&Scope>,
+    ring_bytes: u32,
+    wanted: &[Kind],
+    run_queue: bool,
+) -> Result<Source> {
+    let settings = settings(scope, ring_bytes, wanted);
+    let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)));
+    let live = Live::start(&settings, run_queue, proc)?;
+    let cgroups = Cache::live().context("find the cgroup hierarchy")?;
+    Ok(Source { live, pipeline: Pipeline::new(cgroups) })
+}
+
+/// Resolves a container, pod or unit among those that run.
+pub(super) fn target(text: &str) -> Result<Target> {
+    let mut cache = Cache::live().context("find the cgroup hierarchy")?;
+    for (id, path) in cache.scan() {
+        cache.made(id, &path);
+    }
+    Ok(cache.resolve(text)?)
+}
+
+pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &[Kind]) -> Settings {
+    let config = Config {
+        scope_cgroup_id: scope.map_or(0, |scope| scope.id),
+        scope_level: scope.map_or(0, |scope| scope.level),
+        self_tgid: std::process::id(),
+        kinds: kinds(wanted.iter().copied()),
+        wake_bytes: ring_bytes / 8,
+        wake_interval_ns: WAKE_INTERVAL_NS,
+        ..Config::default()
+    };
+    Settings { config, ring_bytes }
+}
+
+/// Everything but samples, which only a profile wants.
+pub(super) fn event_kinds() -> Vec<Kind> {
+    Kind::KERNEL.iter().copied().filter(|kind| *kind != Kind::Sample).collect()
+}
