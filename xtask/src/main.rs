@@ -14,6 +14,7 @@ mod setup;
 mod test;
 #[path = "../../sensor-ebpf/tools.rs"]
 mod tools;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Task {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Run the live tests, or a command, on other kernels in emulated machines
+    Vm(vm::Arguments),
     /// Run all that a change has to pass
     Ci,
     /// Write the reference under docs/ from the tables in the code
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::build_and_say().map(|()| true),
         Task::Run { arguments } => run::run(&arguments).map(|()| true),
         Task::Test { filter } => test::test(filter.as_deref()),
+        Task::Vm(arguments) => vm::vm(&arguments),
         Task::Ci => ci::ci(),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };

@@ -21,6 +21,8 @@ const OLDEST_COMPILER: (u32, u32) = (1, 95);
 /// What live tests start beside the sensor.
 const LIVE_PACKAGES: [&str; 6] =
     ["runc", "crun", "busybox-static", "prometheus", "prometheus-alertmanager", "jq"];
+/// What `cargo xtask vm` runs and unpacks.
+const VM_PACKAGES: [&str; 3] = ["qemu-system-x86", "busybox-static", "debian-archive-keyring"];
 
 /// `cargo xtask setup`: all for a build, and a word about what is there.
 pub(crate) fn build_and_say() -> Result<()> {
@@ -69,6 +71,11 @@ pub(crate) fn lint() -> Result<()> {
 /// The container runtimes and servers that live tests start.
 pub(crate) fn live() -> Result<()> {
     apt::install(&LIVE_PACKAGES)
+}
+
+/// The emulator for other kernels and what its guests are made of.
+pub(crate) fn vm() -> Result<()> {
+    apt::install(&VM_PACKAGES)
 }
 
 /// cargo of the toolchain for the kernel programs, allowed to use unstable options.

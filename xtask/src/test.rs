@@ -89,10 +89,18 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+    }
+
+    /// The sum of the results in the output of test programs, if there are any.
+    pub(crate) fn of(output: &str) -> Option<Self> {
+        output.lines().filter_map(Self::parse).reduce(|mut sum, counts| {
+            sum.add(&counts);
+            sum
+        })
     }
 
     /// Reads `test result: ok. 5 passed; 0 failed; 1 ignored; …`, the last line of a test program.

@@ -1,0 +1,140 @@
+//! What a guest boots into: busybox, the script that is its first process, and static programs of ours.
+
+use std::fs;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::Task;
+use super::cpio::Cpio;
+use crate::command;
+
+const BUSYBOX: &str = "/bin/busybox";
+const INIT: &str = include_str!("init.sh");
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const DIRECTORIES: [&str; 12] =
+    ["bin", "dev", "etc", "payload", "proc", "root", "run", "sys", "tmp", "usr", "var", "var/tmp"];
+/// Files that a rule is about must exist where a rule expects them.
+const FILES: [(&str, u32, &str); 4] = [
+    (
+        "etc/passwd",
+        0o644,
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    ),
+    ("etc/group", 0o644, "root:x:0:\nnogroup:x:65534:\n"),
+    ("etc/shadow", 0o640, "root:*:20000:0:99999:7:::\n"),
+    ("etc/hosts", 0o644, "127.0.0.1 localhost\n"),
+];
+
+/// Writes the initial root file system for `task` to `initrd`.
+pub(crate) fn write(initrd: &Path, task: &Task) -> Result<()> {
+    let programs = match task {
+        Task::Tests(_) => build()?,
+        Task::Command(_) => Programs::default(),
+    };
+    let file = fs::File::create(initrd).with_context(|| format!("create {}", initrd.display()))?;
+    let mut cpio = Cpio::new(BufWriter::new(file));
+    let while_writing = || format!("write {}", initrd.display());
+    for directory in DIRECTORIES {
+        cpio.directory(directory).with_context(while_writing)?;
+    }
+    for (link, to) in
+        [("sbin", "bin"), ("usr/bin", "../bin"), ("usr/sbin", "../bin"), ("bin/sh", "busybox")]
+    {
+        cpio.symlink(link, to).with_context(while_writing)?;
+    }
+    for (path, mode, content) in FILES {
+        cpio.file(path, mode, content.as_bytes()).with_context(while_writing)?;
+    }
+    cpio.file("init", 0o755, INIT.as_bytes()).with_context(while_writing)?;
+    cpio.file("payload/command", 0o644, script(task).as_bytes()).with_context(while_writing)?;
+    let named = [("bin/busybox", Some(PathBuf::from(BUSYBOX)))];
+    let ours = [("payload/live", programs.live), ("payload/sensor", programs.sensor)];
+    for (path, program) in named.into_iter().chain(ours) {
+        let Some(program) = program else { continue };
+        let content = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
+        cpio.file(path, 0o755, &content).with_context(while_writing)?;
+    }
+    cpio.finish().with_context(while_writing).map(drop)
+}
+
+/// The shell script that the guest runs.
+fn script(task: &Task) -> String {
+    match task {
+        // One test at a time: the machine has one CPU.
+        Task::Tests(filter) => {
+            let filter = filter.as_deref().map(quoted).unwrap_or_default();
+            format!(
+                "export SENSOR_BIN=/payload/sensor\nexec /payload/live --test-threads=1 {filter}\n"
+            )
+        }
+        Task::Command(words) => {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            format!("exec {}\n", words.join(" "))
+        }
+    }
+}
+
+/// `word` as one word of a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[derive(Default)]
+struct Programs {
+    live: Option<PathBuf>,
+    sensor: Option<PathBuf>,
+}
+
+/// Builds the live tests and the sensor without need of any library.
+fn build() -> Result<Programs> {
+    let mut cargo = command::cargo();
+    cargo
+        .args(["build", "--locked", "--profile", "guest", "--target", TARGET])
+        .args(["--package", "sensor", "--bin", "sensor"])
+        .args(["--package", "sensor-tests", "--features", "sensor-tests/live", "--test", "live"])
+        .args(["--message-format", "json-render-diagnostics", "--config"])
+        .arg(format!("target.{TARGET}.rustflags=[\"-Ctarget-feature=+crt-static\"]"));
+    println!("$ {}", command::line(&cargo));
+    let output = cargo.stderr(std::process::Stdio::inherit()).output().context("start cargo")?;
+    ensure!(output.status.success(), "the programs for the guest did not compile");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let programs =
+        Programs { live: executable(&messages, "live"), sensor: executable(&messages, "sensor") };
+    ensure!(programs.live.is_some() && programs.sensor.is_some(), "cargo built no programs");
+    Ok(programs)
+}
+
+/// The program that cargo's messages name for `target`.
+fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let path = message["executable"].as_str()?;
+        (message["target"]["name"] == target).then(|| PathBuf::from(path))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Task, executable, script};
+
+    #[test]
+    fn words_stay_words() {
+        let words = ["sh", "-c", "echo 'a b'"].map(str::to_owned).to_vec();
+        assert_eq!(script(&Task::Command(words)), "exec 'sh' '-c' 'echo '\\''a b'\\'''\n");
+        assert!(script(&Task::Tests(Some("exec".into()))).ends_with("--test-threads=1 'exec'\n"));
+    }
+
+    #[test]
+    fn programs_are_those_that_cargo_names() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "live"), Some(PathBuf::from("/t/deps/live-1")));
+        assert_eq!(executable(messages, "serde"), None);
+    }
+}

@@ -1,0 +1,29 @@
+#!/bin/busybox sh
+# The guest's first process. The serial ports are: ttyS0 the kernel's console, ttyS1 and ttyS2 standard
+# output and error of /payload/command, ttyS3 what this script reports: `up`, `status N`.
+export PATH=/bin HOME=/root TERM=dumb
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /run
+ln -sf /proc/self/fd /dev/fd
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t securityfs securityfs /sys/kernel/security
+mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for port in 1 2 3; do stty -F /dev/ttyS$port raw -echo; done
+ip link set lo up
+hostname guest
+echo up >/dev/ttyS3
+# A session of its own, or its process group would be that of the first process, which the kernel protects.
+setsid sh /payload/command </dev/null >/dev/ttyS1 2>/dev/ttyS2
+echo "status $?" >/dev/ttyS3
+# What is still in the ports' buffers must reach the host.
+for port in 1 2 3; do stty -F /dev/ttyS$port drain 2>/dev/null; done
+reboot -f

@@ -1,0 +1,267 @@
+//! `cargo xtask vm`: the live tests on other kernels, in emulated machines.
+//!
+//! A kernel comes from the distribution's package archive ([`kernel`]), and with the live tests,
+//! built static, and busybox ([`guest`]) it boots in QEMU ([`machine`]). Nothing of it is installed.
+
+mod archive;
+mod cpio;
+mod guest;
+mod kernel;
+mod machine;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::setup;
+use crate::test::Counts;
+use crate::workspace;
+use kernel::Kernel;
+use machine::{Outcome, Verdict};
+
+/// The kernels of every CI run, oldest first.
+pub(crate) const KERNELS: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.2"];
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Kernel branches, or exact versions as the packages have them
+    #[arg(long, value_delimiter = ',', value_name = "LIST", default_values = KERNELS)]
+    kernel: Vec<String>,
+    /// How many machines run at a time; as many as there are CPUs if not given
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Security modules in their order, instead of each kernel's own
+    #[arg(long, value_name = "LIST")]
+    lsm: Option<String>,
+    /// Further kernel arguments
+    #[arg(long, value_name = "ARGUMENTS", default_value = "")]
+    append: String,
+    /// Let the host's KVM run the machines instead of emulating them
+    #[arg(long)]
+    kvm: bool,
+    /// Seconds that a machine may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+    /// Look for newer kernels and for newer package lists
+    #[arg(long)]
+    refresh: bool,
+    /// One word: only live tests whose name contains it. More words, or a path: this command instead
+    #[arg(last = true, value_name = "FILTER | COMMAND")]
+    words: Vec<String>,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            kernel: KERNELS.map(str::to_owned).to_vec(),
+            jobs: None,
+            lsm: None,
+            append: String::new(),
+            kvm: false,
+            timeout: 300,
+            refresh: false,
+            words: Vec::new(),
+        }
+    }
+}
+
+/// Runs the machines and ends with a line that counts all their tests.
+pub(crate) fn vm(arguments: &Arguments) -> Result<bool> {
+    let counts = all(arguments)?;
+    println!("\n{counts}");
+    Ok(counts.failed == 0)
+}
+
+/// Runs the machines without the closing line.
+pub(crate) fn all(arguments: &Arguments) -> Result<Counts> {
+    ensure!(!arguments.kernel.is_empty(), "no kernel given: `--kernel {}`", KERNELS.join(","));
+    setup::build()?;
+    setup::vm()?;
+    let cache = workspace::target()?.join("vm");
+    let kernels = kernel::fetch(&cache, &arguments.kernel, arguments.refresh)?;
+    let task = Task::from_words(&arguments.words);
+    let initrd = cache.join("initrd");
+    guest::write(&initrd, &task)?;
+    let outcomes = run(arguments, &cache, &initrd, &kernels, &task)?;
+    println!();
+    let mut counts = Counts::default();
+    for (kernel, outcome) in kernels.iter().zip(outcomes) {
+        println!("{}", summary(kernel, &outcome, &task));
+        counts.add(&result(&outcome, &task));
+    }
+    Ok(counts)
+}
+
+/// What a guest does.
+pub(crate) enum Task {
+    /// Runs the live tests whose name contains this, or all.
+    Tests(Option<String>),
+    Command(Vec<String>),
+}
+
+impl Task {
+    fn from_words(words: &[String]) -> Self {
+        match words {
+            [] => Self::Tests(None),
+            [word] if !word.contains('/') => Self::Tests(Some(word.clone())),
+            words => Self::Command(words.to_vec()),
+        }
+    }
+}
+
+/// Boots all kernels, some at a time, and shows what each wrote when it has ended.
+fn run(
+    arguments: &Arguments,
+    cache: &Path,
+    initrd: &Path,
+    kernels: &[Kernel],
+    task: &Task,
+) -> Result<Vec<Outcome>> {
+    let jobs = match arguments.jobs {
+        Some(jobs) => jobs.max(1),
+        None => thread::available_parallelism().map_or(1, usize::from),
+    };
+    // The largest kernels take longest: they start first.
+    let waiting = Mutex::new((0..kernels.len()).collect::<Vec<_>>());
+    let finished = Mutex::new(Vec::new());
+    let work = || {
+        // One statement, so that the lock is not held while the machine runs.
+        while let Some(index) = waiting.lock().ok().and_then(|mut waiting| waiting.pop()) {
+            let kernel = &kernels[index];
+            let outcome = machine::boot(&machine::Machine {
+                kernel: &kernel.image,
+                initrd,
+                arguments: kernel_arguments(kernel, arguments),
+                kvm: arguments.kvm,
+                timeout: Duration::from_secs(arguments.timeout),
+                ports: cache.join("runs").join(&kernel.version),
+            });
+            if let Ok(mut finished) = finished.lock() {
+                if let Ok(outcome) = &outcome {
+                    print!("{}", transcript(kernel, outcome, task));
+                }
+                finished.push((index, outcome));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..jobs.min(kernels.len()) {
+            scope.spawn(work);
+        }
+    });
+    let mut finished = finished.into_inner().ok().context("a thread that ran a machine died")?;
+    finished.sort_by_key(|(index, _)| *index);
+    finished.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn kernel_arguments(kernel: &Kernel, arguments: &Arguments) -> String {
+    let mut line = arguments.append.clone();
+    if let Some(list) = arguments.lsm.as_deref().or(kernel.lsm()) {
+        line.push_str(" lsm=");
+        line.push_str(list);
+    }
+    line
+}
+
+/// Lines of a console that show why a machine came to no end.
+const TAIL: usize = 40;
+
+/// What the guest wrote; if it came to no end, also the last lines of its console.
+fn transcript(kernel: &Kernel, outcome: &Outcome, task: &Task) -> String {
+    let mut text = format!("\n== {}\n{}{}", kernel.version, outcome.stdout, outcome.stderr);
+    if let Verdict::Ended { .. } = outcome.verdict {
+        let complete = matches!(task, Task::Command(_)) || Counts::of(&outcome.stdout).is_some();
+        if complete {
+            return text;
+        }
+    }
+    let lines: Vec<&str> = outcome.console.lines().collect();
+    text.push_str("-- the end of its console:\n");
+    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+fn summary(kernel: &Kernel, outcome: &Outcome, task: &Task) -> String {
+    let seconds = outcome.time.as_secs_f64();
+    let what = match (&outcome.verdict, task) {
+        (Verdict::TimedOut, _) => "TIMED OUT".to_owned(),
+        (Verdict::Died, _) => "DIED before it came to an end".to_owned(),
+        (Verdict::Ended { status: 0 }, Task::Command(_)) => "ok".to_owned(),
+        (Verdict::Ended { status }, Task::Command(_)) => format!("FAILED with status {status}"),
+        (Verdict::Ended { status }, Task::Tests(_)) => match Counts::of(&outcome.stdout) {
+            Some(counts) => counts.to_string(),
+            None => format!("FAILED: the tests died with status {status}"),
+        },
+    };
+    format!("{:32} {seconds:5.1} s  {what}", kernel.version)
+}
+
+/// Counts a machine's tests. One without results, and a command, counts as one test.
+fn result(outcome: &Outcome, task: &Task) -> Counts {
+    let passed = Counts { passed: 1, ..Counts::default() };
+    let failed = Counts { failed: 1, ..Counts::default() };
+    match (&outcome.verdict, task) {
+        (Verdict::Ended { status: 0 }, Task::Command(_)) => passed,
+        (Verdict::Ended { status }, Task::Tests(_)) => match Counts::of(&outcome.stdout) {
+            Some(counts) if *status == 0 || counts.failed > 0 => counts,
+            _ => failed,
+        },
+        (Verdict::Ended { .. } | Verdict::Died | Verdict::TimedOut, _) => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Outcome, Task, Verdict, result};
+
+    const PASSED: &str = "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured\n";
+    const FAILED: &str = "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured\n";
+
+    #[test]
+    fn a_machine_without_results_has_failed() {
+        let tests = || Task::Tests(None);
+        let command = || Task::Command(vec!["uname".into(), "-r".into()]);
+        let cases = [
+            (Verdict::Ended { status: 0 }, PASSED, tests(), (3, 0)),
+            (Verdict::Ended { status: 101 }, FAILED, tests(), (2, 1)),
+            // The results were good, but then the program died.
+            (Verdict::Ended { status: 139 }, PASSED, tests(), (0, 1)),
+            (Verdict::Ended { status: 0 }, "", tests(), (0, 1)),
+            (Verdict::Died, PASSED, tests(), (0, 1)),
+            (Verdict::TimedOut, PASSED, tests(), (0, 1)),
+            (Verdict::Ended { status: 0 }, "", command(), (1, 0)),
+            (Verdict::Ended { status: 3 }, "", command(), (0, 1)),
+            (Verdict::Died, "", command(), (0, 1)),
+        ];
+        for (verdict, stdout, task, expected) in cases {
+            let outcome = Outcome {
+                verdict,
+                stdout: stdout.into(),
+                stderr: String::new(),
+                console: String::new(),
+                time: Duration::ZERO,
+            };
+            let counts = result(&outcome, &task);
+            assert_eq!((counts.passed, counts.failed), expected, "{:?} {stdout}", outcome.verdict);
+        }
+    }
+
+    #[test]
+    fn one_word_is_a_filter() {
+        let task = |words: &[&str]| {
+            Task::from_words(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
+        };
+        assert!(matches!(task(&[]), Task::Tests(None)));
+        assert!(matches!(task(&["connect"]), Task::Tests(Some(filter)) if filter == "connect"));
+        assert!(matches!(task(&["/bin/true"]), Task::Command(words) if words == ["/bin/true"]));
+        assert!(matches!(task(&["uname", "-r"]), Task::Command(words) if words == ["uname", "-r"]));
+    }
+}
