@@ -28,7 +28,9 @@ struct kernfs_node { const char *name; u64 id; struct kernfs_node *parent; } COR
 // 6.15 made the parent RCU-protected and renamed it.
 struct kernfs_node___rcu { struct kernfs_node *__parent; } CORE;
 struct cgroup_subsys_state { struct cgroup *cgroup; } CORE;
-struct cgroup { struct kernfs_node *kn; int level; struct cgroup_subsys_state self; } CORE;
+struct cgroup { struct kernfs_node *kn; int level; struct cgroup *ancestors[1]; } CORE;
+// Before 6.1 the ids themselves.
+struct cgroup___old { u64 ancestor_ids[1]; } CORE;
 enum cgroup_subsys_id { memory_cgrp_id = 4 };
 struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; } CORE;
 
@@ -224,6 +226,24 @@ GETTER struct cgroup_subsys_state *css_set_memory(const struct css_set *from)
 GET(css_cgroup, cgroup_subsys_state, struct cgroup *, cgroup)
 GET(cgroup_node, cgroup, struct kernfs_node *, kn)
 GET(cgroup_level, cgroup, s32, level)
+// The cgroup above this one, or itself, whose distance from the root is `level`.
+GETTER u64 cgroup_ancestor_id(const struct cgroup *from, u32 level)
+{
+	u64 id = 0;
+	struct cgroup *ancestor = 0;
+	struct kernfs_node *node = 0;
+	if (EXISTS(cgroup___old, ancestor_ids)) {
+		const struct cgroup___old *old = (const void *)from;
+		const u64 *ids = __builtin_preserve_access_index(&old->ancestor_ids[0]);
+		bpf_probe_read_kernel(&id, sizeof(id), ids + level);
+		return id;
+	}
+	struct cgroup *const *ancestors = __builtin_preserve_access_index(&from->ancestors[0]);
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), ancestors + level);
+	READ(node, ancestor, kn);
+	READ(id, node, id);
+	return id;
+}
 GET(node_id, kernfs_node, u64, id)
 GET(node_name, kernfs_node, const char *, name)
 GETTER struct kernfs_node *node_parent(const struct kernfs_node *from)

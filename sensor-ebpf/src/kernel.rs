@@ -95,6 +95,7 @@ getters! {
     css_set_default(*const css_set) -> *const cgroup;
     css_set_memory(*const css_set) -> *const cgroup_subsys_state;
     css_cgroup(*const cgroup_subsys_state) -> *const cgroup;
+    cgroup_level(*const cgroup) -> i32;
     cgroup_node(*const cgroup) -> *const kernfs_node;
     node_id(*const kernfs_node) -> u64;
     node_name(*const kernfs_node) -> *const u8;
@@ -146,6 +147,9 @@ getters! {
 }
 
 unsafe extern "C" {
+    /// Id of the cgroup, or of the one above it, at this distance from the root.
+    pub(crate) safe fn cgroup_ancestor_id(from: *const cgroup, level: u32) -> u64;
+
     /// Size of a structure in the running kernel.
     pub(crate) safe fn upid_size() -> u32;
     pub(crate) safe fn inode_size() -> u32;

@@ -47,29 +47,17 @@ impl Draft {
     pub(crate) fn begin(kind: Kind) -> Option<Self> {
         count(kind, Outcome::Produced);
         // SAFETY: a helper without preconditions.
-        let cpu = unsafe { bpf_get_smp_processor_id() };
-        let mut index = cpu * SCRATCH_SLOTS;
-        let end = index + SCRATCH_SLOTS;
-        while index < end {
-            let slot = SCRATCH.get_ptr_mut(index)?;
-            // SAFETY: the slot is a live map value.
-            let claims = unsafe { &raw mut (*slot).claims };
-            // SAFETY: as above; the read is volatile because others change it.
-            let alone = unsafe {
-                atomic::add(claims, 1);
-                claims.read_volatile() == 1
-            };
-            if alone {
-                // SAFETY: as above.
-                unsafe { (*slot).len = 0 };
-                return Some(Self { slot, kind });
-            }
-            // SAFETY: as above.
-            unsafe { atomic::add(claims, u64::MAX) };
-            index += 1;
+        let first = unsafe { bpf_get_smp_processor_id() } * SCRATCH_SLOTS;
+        // Not a loop: older verifiers do not see that one over slots ends.
+        let slot = claim(first)
+            .or_else(|| claim(first + 1))
+            .or_else(|| claim(first + 2))
+            .or_else(|| claim(first + 3));
+        const { assert!(SCRATCH_SLOTS == 4) };
+        if slot.is_none() {
+            count(kind, Outcome::DroppedScratch);
         }
-        count(kind, Outcome::DroppedScratch);
-        None
+        slot.map(|slot| Self { slot, kind })
     }
 
     /// Bytes so far.
@@ -202,6 +190,25 @@ impl Draft {
         // SAFETY: as in `begin`.
         unsafe { atomic::add(&raw mut (*self.slot).claims, u64::MAX) };
     }
+}
+
+/// Claims a slot, if nobody else has it or is about to.
+#[inline(always)]
+fn claim(index: u32) -> Option<*mut Slot> {
+    let slot = SCRATCH.get_ptr_mut(index)?;
+    // SAFETY: the slot is a live map value; the read is volatile because others change it.
+    let alone = unsafe {
+        atomic::add(&raw mut (*slot).claims, 1);
+        (&raw const (*slot).claims).read_volatile() == 1
+    };
+    if alone {
+        // SAFETY: as above.
+        unsafe { (*slot).len = 0 };
+        return Some(slot);
+    }
+    // SAFETY: as above.
+    unsafe { atomic::add(&raw mut (*slot).claims, u64::MAX) };
+    None
 }
 
 /// Whether this record wakes the reader.

@@ -164,15 +164,19 @@ fn explain(program: &str, error: &aya::programs::ProgramError) -> String {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             tracing::debug!(program, log, "the verifier refused a program");
-            let last = log
-                .lines()
-                .rev()
-                .find(|line| !line.trim().is_empty() && !line.starts_with("processed "))
-                .unwrap_or("");
-            format!("{program}: {io_error}: {last}")
+            format!("{program}: {io_error}: {}", verdict(&log))
         }
         other => format!("{program}: {}", chain(other)),
     }
+}
+
+/// What the verifier objects to: its last line that is not one of its statistics.
+fn verdict(log: &str) -> &str {
+    const STATISTICS: [&str; 4] = ["processed ", "stack depth", "verification time", "peak_states"];
+    log.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !STATISTICS.iter().any(|word| line.starts_with(word)))
+        .unwrap_or("")
 }
 
 fn nothing(outcomes: &[Outcome]) -> Error {
@@ -193,4 +197,19 @@ fn nothing(outcomes: &[Outcome]) -> Error {
 /// The kinds of which records are wanted, as the kernel side's bit set.
 pub fn kinds(wanted: impl IntoIterator<Item = Kind>) -> u64 {
     wanted.into_iter().fold(0, |bits, kind| bits | kind.bit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+
+    #[test]
+    fn finds_what_the_verifier_objects_to() {
+        let log = "12: (85) call bpf_probe_read_user#112\n\
+                   R2 unbounded memory access, use 'var &= const'\n\
+                   verification time 81 usec\nstack depth 24+0\n\
+                   processed 93 insns (limit 1000000) max_states_per_insn 1\n\n";
+        assert_eq!(verdict(log), "R2 unbounded memory access, use 'var &= const'");
+        assert_eq!(verdict(""), "");
+    }
 }
