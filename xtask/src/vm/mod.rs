@@ -48,7 +48,8 @@ pub(crate) struct Arguments {
     /// Look for newer kernels and for newer package lists
     #[arg(long)]
     refresh: bool,
-    /// One word: only live tests whose name contains it. More words, or a path: this command instead
+    /// One word: only live tests whose name contains it. More words, or a path: this
+    /// command instead, which may be `sensor` or `/payload/live`, the tests
     #[arg(last = true, value_name = "FILTER | COMMAND")]
     words: Vec<String>,
 }
