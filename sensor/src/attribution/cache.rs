@@ -135,6 +135,9 @@ impl Cache {
         let looks = if may_be_plain && self.state.is_some() { LOOKS } else { 0 };
         let attribution = Arc::new(attribution);
         self.entries.insert(id, Entry { attribution, removed_ns: None, looks });
+        if looks > 0 {
+            self.look(id);
+        }
     }
 
     /// A cgroup ended, this many nanoseconds after boot.
@@ -266,7 +269,6 @@ impl Cache {
             }
         }
         if self.entries.contains_key(&id) {
-            self.look(id);
             return;
         }
         self.counts.unknown += 1;

@@ -85,6 +85,9 @@ fn asks_the_state_directories_about_plain_names() {
     assert_eq!(container(&cache, 1).as_deref(), Some("oci web"));
     assert_eq!(container(&cache, 2), None);
     assert_eq!(cache.get(3).unwrap().unit.as_deref(), Some("ssh.service"));
+    // One that has its state already needs no event.
+    cache.made(4, "/below/web");
+    assert_eq!(container(&cache, 4).as_deref(), Some("oci web"));
     // Known for good, and the hand-made one is not asked about for ever.
     std::fs::remove_dir(directory).unwrap();
     for _ in 0..10 {
