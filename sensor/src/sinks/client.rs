@@ -93,7 +93,7 @@ impl Client {
         if let Some(path) = &self.settings.bearer_token_file {
             let token = secret(path).await?;
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| unreadable(path, "it holds a character that a header cannot"))?;
+                .map_err(|error| unreadable(path, error))?;
             value.set_sensitive(true);
             return Ok(request.header(AUTHORIZATION, value));
         }
