@@ -18,9 +18,10 @@ const LINKER_VERSION: &str = "0.13.0";
 /// The oldest compiler that the workspace is written for, as (major, minor).
 const OLDEST_COMPILER: (u32, u32) = (1, 95);
 
+/// The servers that offline tests start: they need no root, once they are there.
+const SERVER_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 /// What live tests start beside the sensor.
-const LIVE_PACKAGES: [&str; 6] =
-    ["runc", "crun", "busybox-static", "prometheus", "prometheus-alertmanager", "jq"];
+const LIVE_PACKAGES: [&str; 4] = ["runc", "crun", "busybox-static", "jq"];
 /// What `cargo xtask vm` runs and unpacks.
 const VM_PACKAGES: [&str; 3] = ["qemu-system-x86", "busybox-static", "debian-archive-keyring"];
 
@@ -68,7 +69,12 @@ pub(crate) fn lint() -> Result<()> {
     rustup(&["component", "add", "clippy", "--toolchain", "nightly"])
 }
 
-/// The container runtimes and servers that live tests start.
+/// The servers that alerts and metrics are tested against.
+pub(crate) fn servers() -> Result<()> {
+    apt::install(&SERVER_PACKAGES)
+}
+
+/// The container runtimes that live tests start.
 pub(crate) fn live() -> Result<()> {
     apt::install(&LIVE_PACKAGES)
 }

@@ -24,6 +24,7 @@ pub(crate) fn test(filter: Option<&str>) -> Result<bool> {
 /// Runs the tests without the closing line.
 pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
     setup::build()?;
+    setup::servers()?;
     let mut offline = command::cargo();
     offline.args(["test", "--no-fail-fast"]).args(filter);
     let mut counts = count(&mut offline)?;

@@ -3,11 +3,11 @@
 //! [`keys::KEYS`] is the one list of settings. The reader, the environment, `--set`, `docs/config.md`
 //! and `deploy/sensor.yaml` come from it.
 
-pub mod docs;
-pub mod error;
 mod keys;
 pub mod value;
 mod yaml;
+pub mod error;
+pub mod docs;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -3,13 +3,13 @@
 //! [`counters`] are plain atomics that every stage increments; [`snapshot`] is what a scrape reads
 //! from the kernel side; the tables in [`family`] name and describe every metric.
 
-pub mod cgroupfs;
-mod container;
 pub mod counters;
-pub mod docs;
-pub mod exporter;
-pub mod family;
-pub mod health;
-mod own;
-pub mod server;
 pub mod snapshot;
+pub mod health;
+pub mod cgroupfs;
+mod family;
+mod own;
+mod container;
+pub mod exporter;
+pub mod server;
+pub mod docs;

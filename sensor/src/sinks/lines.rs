@@ -32,11 +32,20 @@ impl Form {
 
 /// Writes each alert to stdout at once.
 pub(crate) fn to_stdout(inbox: Inbox, form: Form) -> anyhow::Result<JoinHandle<()>> {
-    thread(inbox, form, |text| {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text)?;
-        stdout.flush()
-    })
+    thread(inbox, form, write_stdout)
+}
+
+/// Writes one alert to stdout.
+pub(crate) fn print(alert: &Alert, form: Form) -> io::Result<()> {
+    let mut text = String::new();
+    form.append(alert, &mut text);
+    write_stdout(text.as_bytes())
+}
+
+fn write_stdout(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text)?;
+    stdout.flush()
 }
 
 /// Appends each alert to a file. After `reopen` was set, the path is opened anew.
@@ -52,6 +61,13 @@ pub(crate) fn to_file(
         }
         file.write_all(text)
     })
+}
+
+/// Appends one alert to a file.
+pub(crate) fn append(alert: &Alert, path: &Path) -> io::Result<()> {
+    let mut line = String::new();
+    json_line(alert, &mut line);
+    open(path)?.write_all(line.as_bytes())
 }
 
 /// Only the owner reads it: alerts hold command lines.

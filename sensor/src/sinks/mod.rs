@@ -2,10 +2,17 @@
 //! itself, so that one that is slow or down holds up neither the event path nor the others.
 
 pub mod format;
-mod lines;
+pub mod test;
 mod throttle;
+mod lines;
+mod client;
+mod http;
+mod incident;
+mod schedule;
+mod alertmanager;
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -17,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::alert::Alert;
 use crate::config;
-use crate::config::value::Format;
+use crate::config::value::{Endpoint, Format};
 use crate::metrics::counters::{self, Counters};
 use crate::rules::priority::Priority;
 use crate::sinks::lines::Form;
@@ -30,25 +37,26 @@ pub struct Sinks {
     /// Set by [`Sinks::reopen`], cleared by the file sink.
     reopen: Arc<AtomicBool>,
     // Only a reload writes; the event path reads for each alert.
-    active: RwLock<Active>,
-    // The event path is one thread; the lock is for a second one that replays or tests.
+    queues: RwLock<Vec<Queue>>,
+    // The event path is one thread; a reload replaces it.
     throttle: Mutex<Throttle>,
 }
 
-/// The sinks of one configuration.
-#[derive(Default)]
-struct Active {
-    settings: config::Sinks,
-    queues: Vec<Queue>,
+/// A sink that was asked for, with all that a reload compares.
+#[derive(Clone, Debug, PartialEq)]
+enum Wanted {
+    Stdout(config::Stdout),
+    File(PathBuf, config::File),
+    Http(Endpoint, config::Http),
+    Alertmanager(config::Alertmanager),
 }
 
 /// A sink's way in.
 struct Queue {
+    wanted: Wanted,
     sender: mpsc::Sender<Arc<Alert>>,
     counters: Arc<counters::Sink>,
     min_priority: Priority,
-    /// Incidents count every alert; other sinks are spared a storm.
-    throttled: bool,
     /// Ends when the queue is closed and empty.
     task: JoinHandle<()>,
 }
@@ -71,17 +79,20 @@ impl Sinks {
             counters,
             runtime,
             reopen: Arc::default(),
-            active: RwLock::default(),
+            queues: RwLock::default(),
         };
-        let active = sinks.open(settings)?;
-        *sinks.active.write().unwrap_or_else(PoisonError::into_inner) = active;
+        let queues = wanted(settings)
+            .into_iter()
+            .map(|wanted| sinks.open(wanted))
+            .collect::<anyhow::Result<_>>()?;
+        *sinks.queues.write().unwrap_or_else(PoisonError::into_inner) = queues;
         Ok(sinks)
     }
 
     /// Hands an alert to every sink that wants it. Never waits: where a queue is full, the alert
     /// is dropped for that sink and counted.
     pub fn dispatch(&self, alert: Alert) {
-        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         let alert = Arc::new(alert);
         let passes = self
             .throttle
@@ -91,9 +102,12 @@ impl Sinks {
         if !passes {
             self.counters.throttled.add(&alert.rule, 1);
         }
-        let wanted =
-            |queue: &&Queue| alert.priority <= queue.min_priority && (passes || !queue.throttled);
-        active.queues.iter().filter(wanted).for_each(|queue| queue.offer(&alert));
+        // Incidents count every alert; the other sinks are spared a storm.
+        let wants = |queue: &&Queue| {
+            alert.priority <= queue.min_priority
+                && (passes || matches!(queue.wanted, Wanted::Alertmanager(_)))
+        };
+        queues.iter().filter(wants).for_each(|queue| queue.offer(&alert));
     }
 
     /// Opens the file anew before its next line, as after a rotation.
@@ -101,73 +115,97 @@ impl Sinks {
         self.reopen.store(true, Ordering::Relaxed);
     }
 
-    /// Takes new settings. Sinks whose settings changed nothing go on as they are; on an error all
-    /// do. The old ones deliver what they have.
+    /// Takes new settings. A sink that is wanted as before goes on as it is, with what it knows;
+    /// one that is not delivers what it has within `grace`. On an error nothing changes.
     pub async fn reload(&self, settings: &config::Sinks, grace: Duration) -> anyhow::Result<()> {
         self.reopen();
-        if self.active.read().unwrap_or_else(PoisonError::into_inner).settings == *settings {
-            return Ok(());
-        }
-        let new = self.open(settings)?;
-        let throttle = Throttle::new(&settings.throttle, Instant::now());
-        let old = {
-            let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-            *self.throttle.lock().unwrap_or_else(PoisonError::into_inner) = throttle;
-            std::mem::replace(&mut *active, new)
+        let wanted = wanted(settings);
+        let runs = |wanted: &&Wanted| {
+            let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+            queues.iter().any(|queue| queue.wanted == **wanted)
         };
-        close(old.queues, grace).await;
+        let opened = wanted
+            .iter()
+            .filter(|wanted| !runs(wanted))
+            .map(|wanted| self.open(wanted.clone()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let throttle = Throttle::new(&settings.throttle, Instant::now());
+        *self.throttle.lock().unwrap_or_else(PoisonError::into_inner) = throttle;
+        let closed: Vec<Queue> = {
+            let mut queues = self.queues.write().unwrap_or_else(PoisonError::into_inner);
+            let closed = queues.extract_if(.., |queue| !wanted.contains(&queue.wanted)).collect();
+            queues.extend(opened);
+            closed
+        };
+        close(closed, grace).await;
         Ok(())
     }
 
     /// Closes the queues and waits up to `grace` for what is in them. Returns how many alerts were
     /// left; they are counted as dropped.
     pub async fn shutdown(&self, grace: Duration) -> u64 {
-        let old = {
-            let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *active)
-        };
-        close(old.queues, grace).await
+        let queues =
+            std::mem::take(&mut *self.queues.write().unwrap_or_else(PoisonError::into_inner));
+        close(queues, grace).await
     }
 
-    fn open(&self, settings: &config::Sinks) -> anyhow::Result<Active> {
-        let mut queues = Vec::new();
-        let terminal = std::io::stdout().is_terminal();
-        let form = match settings.stdout.format {
-            Format::Off => None,
-            Format::Json => Some(Form::Json),
-            Format::Auto if !terminal => Some(Form::Json),
-            Format::Auto | Format::Pretty => Some(Form::Pretty { colour: terminal && colours() }),
-        };
-        if let Some(form) = form {
-            let (min_priority, capacity) = (settings.stdout.min_priority, settings.stdout.queue);
-            queues.push(self.queue("stdout", "", (min_priority, capacity), |inbox| {
-                lines::to_stdout(inbox, form)
-            })?);
-        }
-        if let Some(path) = settings.file.path.clone() {
-            let (min_priority, capacity) = (settings.file.min_priority, settings.file.queue);
-            let reopen = Arc::clone(&self.reopen);
-            queues.push(self.queue("file", "", (min_priority, capacity), |inbox| {
-                lines::to_file(inbox, path, reopen)
-            })?);
-        }
-        Ok(Active { settings: settings.clone(), queues })
-    }
-
-    /// A queue with its sink, which `start` sets off.
-    fn queue(
-        &self,
-        sink: &'static str,
-        endpoint: &str,
-        (min_priority, capacity): (Priority, usize),
-        start: impl FnOnce(Inbox) -> anyhow::Result<JoinHandle<()>>,
-    ) -> anyhow::Result<Queue> {
+    /// A queue, with its sink at work behind it.
+    fn open(&self, wanted: Wanted) -> anyhow::Result<Queue> {
+        let (sink, endpoint, min_priority, capacity) = wanted.queue();
         let (sender, alerts) = mpsc::channel(capacity);
-        let counters = self.counters.sinks.register(sink, endpoint, capacity);
+        let counters = self.counters.sinks.register(sink, &endpoint, capacity);
         let inbox = Inbox { alerts, counters: Arc::clone(&counters) };
         let _runtime = self.runtime.enter();
-        let task = start(inbox).with_context(|| format!("start the sink {sink}"))?;
-        Ok(Queue { sender, counters, min_priority, throttled: true, task })
+        let task = match &wanted {
+            Wanted::Stdout(settings) => lines::to_stdout(inbox, form(settings.format)),
+            Wanted::File(path, _) => lines::to_file(inbox, path.clone(), Arc::clone(&self.reopen)),
+            Wanted::Http(endpoint, settings) => http::to_url(inbox, endpoint, settings),
+            Wanted::Alertmanager(settings) => {
+                alertmanager::to_alertmanagers(inbox, settings, Arc::clone(&self.counters))
+            }
+        };
+        let task = task.with_context(|| format!("start the sink {sink}"))?;
+        Ok(Queue { wanted, sender, counters, min_priority, task })
+    }
+}
+
+/// The sinks that the settings ask for.
+fn wanted(settings: &config::Sinks) -> Vec<Wanted> {
+    let stdout =
+        (settings.stdout.format != Format::Off).then(|| Wanted::Stdout(settings.stdout.clone()));
+    let file = settings.file.path.clone().map(|path| Wanted::File(path, settings.file.clone()));
+    let http = settings.http.urls.iter().map(|url| {
+        Wanted::Http(url.clone(), config::Http { urls: Vec::new(), ..settings.http.clone() })
+    });
+    let alertmanager = (!settings.alertmanager.urls.is_empty())
+        .then(|| Wanted::Alertmanager(settings.alertmanager.clone()));
+    stdout.into_iter().chain(file).chain(http).chain(alertmanager).collect()
+}
+
+impl Wanted {
+    /// The sink's name, its endpoint for metrics, and its queue: least priority and capacity.
+    fn queue(&self) -> (&'static str, String, Priority, usize) {
+        match self {
+            Self::Stdout(stdout) => ("stdout", String::new(), stdout.min_priority, stdout.queue),
+            Self::File(_, file) => ("file", String::new(), file.min_priority, file.queue),
+            Self::Http(endpoint, http) => {
+                ("http", endpoint.public(), http.min_priority, http.queue)
+            }
+            Self::Alertmanager(settings) => {
+                ("alertmanager", String::new(), settings.min_priority, settings.queue)
+            }
+        }
+    }
+}
+
+/// The form for stdout as it is. `NO_COLOR` with any text turns colours off.
+fn form(format: Format) -> Form {
+    let terminal = std::io::stdout().is_terminal();
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match format {
+        Format::Pretty => Form::Pretty { colour: terminal && !plain },
+        Format::Auto if terminal => Form::Pretty { colour: !plain },
+        Format::Auto | Format::Json | Format::Off => Form::Json,
     }
 }
 
@@ -184,11 +222,6 @@ impl Queue {
         }
         self.counters.queued.set(self.sender.max_capacity() - self.sender.capacity());
     }
-}
-
-/// `NO_COLOR` with any text turns colours off.
-fn colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Lets every sink deliver what it has, all at once, for at most `grace`.
