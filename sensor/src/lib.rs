@@ -14,15 +14,15 @@
 //!
 //! Nothing upstream calls downstream; `pipeline` is the loop that joins the stages.
 
-pub mod probe;
-pub mod event;
-pub mod attribution;
-pub mod fields;
-pub mod rules;
 pub mod alert;
-pub mod sinks;
-pub mod profile;
-pub mod metrics;
-pub mod config;
-pub mod pipeline;
+pub mod attribution;
 pub mod cli;
+pub mod config;
+pub mod event;
+pub mod fields;
+pub mod metrics;
+pub mod pipeline;
+pub mod probe;
+pub mod profile;
+pub mod rules;
+pub mod sinks;

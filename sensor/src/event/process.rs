@@ -98,7 +98,6 @@ impl ProcessTable {
 
     /// The parent, unless its pid now belongs to a process that is younger than the child.
     pub fn parent(&self, process: &Process) -> Option<&Process> {
-        self.get(process.ppid)
-            .filter(|parent| parent.id.start_boot_ns <= process.id.start_boot_ns)
+        self.get(process.ppid).filter(|parent| parent.id.start_boot_ns <= process.id.start_boot_ns)
     }
 }
