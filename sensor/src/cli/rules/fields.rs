@@ -1,0 +1,62 @@
+//! `sensor rules fields`: the field reference.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::rules::{FAILED, Outcome};
+use crate::fields::docs::{argument, markdown, value_type};
+use crate::fields::{Field, all};
+use crate::rules::error::did_you_mean;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only fields whose names begin with this
+    prefix: Option<String>,
+    /// As JSON
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// As the page docs/fields.md
+    #[arg(long)]
+    markdown: bool,
+}
+
+pub(super) fn run(args: &Args) -> Outcome {
+    if args.markdown {
+        print!("{}", markdown());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let prefix = args.prefix.as_deref().unwrap_or_default();
+    let fields: Vec<&Field> = all().filter(|field| field.name.starts_with(prefix)).collect();
+    if fields.is_empty() {
+        let hint = did_you_mean(prefix, all().map(|field| field.name)).unwrap_or_default();
+        eprintln!("error: no field begins with `{prefix}`; {hint}");
+        return Ok(FAILED);
+    }
+    if args.json {
+        let fields: Vec<_> = fields.into_iter().map(as_json).collect();
+        println!("{:#}", json!(fields));
+    } else {
+        for field in fields {
+            print(field);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(field: &Field) {
+    let name = format!("{}{}", field.name, argument(field));
+    let missing = if field.is_delivered() { "" } else { " (not collected)" };
+    println!("{name:<36} {:<16} {}{missing}", value_type(field), field.doc);
+}
+
+fn as_json(field: &Field) -> serde_json::Value {
+    json!({
+        "name": field.name,
+        "type": value_type(field),
+        "falco_type": field.get.value_type().map(|own| own.falco_name()),
+        "argument": argument(field),
+        "collected": field.is_delivered(),
+        "description": field.doc,
+    })
+}

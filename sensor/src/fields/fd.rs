@@ -1,0 +1,345 @@
+//! Fields of the file or connection that the event is about.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::event::Event;
+use crate::event::connect::{Connect, Peer};
+use crate::event::detail::Detail;
+use crate::event::open::Open;
+use crate::fields::ArgumentForm::OptionalIndex;
+use crate::fields::Get::{
+    Bool, Int64, Ip, Ips, Missing, MissingList, Net, Nets, Port, Ports, Str, Text,
+};
+use crate::fields::{Field, Type, container, services};
+
+pub const FIELDS: &[Field] = &[
+    Field::new("fd.num", Int64(|e| number(e)), "Number of the descriptor; -1 after a failed open."),
+    Field::new(
+        "fd.type",
+        Str(|e| kind(e).map(|(name, _)| name.as_bytes())),
+        "Type of the descriptor: `file`, `directory`, `ipv4`, `ipv6`, `unix`, …",
+    ),
+    Field::new(
+        "fd.typechar",
+        Str(|e| kind(e).map(|(_, char)| char.as_bytes())),
+        "Type as one character: `f` file, `d` directory, `4` IPv4, `6` IPv6, `u` unix socket, …",
+    ),
+    Field::new(
+        "fd.name",
+        Text(name),
+        "Full path of a file, or `client:port->server:port` of a connection.",
+    ),
+    Field::new("fd.directory", Str(directory), "Directory of the file."),
+    Field::new("fd.filename", Str(filename), "Name of the file without its directory."),
+    Field::new(
+        "fd.nameraw",
+        Str(|e| open(e).map(|open| open.text)),
+        "The path as the process passed it.",
+    ),
+    Field::new(
+        "fd.ip",
+        Ips(|e| [local(e).map(|end| end.0), remote(e).map(|end| end.0)]),
+        "Address of either end of the connection.",
+    ),
+    Field::new("fd.cip", Ip(|e| local(e).map(|end| end.0)), "Address of the client."),
+    Field::new("fd.sip", Ip(|e| remote(e).map(|end| end.0)), "Address of the server."),
+    Field::new("fd.lip", Ip(|e| local(e).map(|end| end.0)), "Address of this host's end."),
+    Field::new("fd.rip", Ip(|e| remote(e).map(|end| end.0)), "Address of the other end."),
+    Field::new(
+        "fd.port",
+        Ports(|e| [local(e).map(|end| end.1), remote(e).map(|end| end.1)]),
+        "Port of either end of the connection.",
+    ),
+    Field::new("fd.cport", Port(|e| local(e).map(|end| end.1)), "Port of the client."),
+    Field::new("fd.sport", Port(|e| remote(e).map(|end| end.1)), "Port of the server."),
+    Field::new("fd.lport", Port(|e| local(e).map(|end| end.1)), "Port of this host's end."),
+    Field::new("fd.rport", Port(|e| remote(e).map(|end| end.1)), "Port of the other end."),
+    Field::new(
+        "fd.net",
+        Nets(|e| [local(e).map(|end| end.0), remote(e).map(|end| end.0)]),
+        "Network of either end of the connection.",
+    ),
+    Field::new("fd.cnet", Net(|e| local(e).map(|end| end.0)), "Network of the client."),
+    Field::new("fd.snet", Net(|e| remote(e).map(|end| end.0)), "Network of the server."),
+    Field::new("fd.lnet", Net(|e| local(e).map(|end| end.0)), "Network of this host's end."),
+    Field::new("fd.rnet", Net(|e| remote(e).map(|end| end.0)), "Network of the other end."),
+    Field::new(
+        "fd.proto",
+        Ports(|e| [local(e).map(|end| end.1), remote(e).map(|end| end.1)]),
+        "Service of either end, by name or port.",
+    ),
+    Field::new(
+        "fd.cproto",
+        Text(|e, out| service(local(e), out)),
+        "Service name of the client's port, or the port.",
+    ),
+    Field::new(
+        "fd.sproto",
+        Text(|e, out| service(remote(e), out)),
+        "Service name of the server's port, or the port.",
+    ),
+    Field::new(
+        "fd.lproto",
+        Text(|e, out| service(local(e), out)),
+        "Service name of the port at this host's end.",
+    ),
+    Field::new(
+        "fd.rproto",
+        Text(|e, out| service(remote(e), out)),
+        "Service name of the port at the other end.",
+    ),
+    Field::new(
+        "fd.l4proto",
+        Str(|e| socket(e).map(|connect| protocol(connect).as_bytes())),
+        "Protocol of the socket: `tcp`, `udp`, `icmp`, `raw`.",
+    ),
+    Field::new(
+        "fd.sockfamily",
+        Str(|e| socket(e).and_then(family)),
+        "Family of the socket: `ip` or `unix`.",
+    ),
+    Field::new(
+        "fd.is_server",
+        Bool(|e| socket(e).map(|_| false)),
+        "True when the process is the server of the connection.",
+    ),
+    Field::new(
+        "fd.connected",
+        Bool(|e| socket(e).map(|connect| connect.result == 0)),
+        "True when the socket is connected.",
+    ),
+    Field::new(
+        "fd.name_changed",
+        Bool(|e| socket(e).map(|_| true)),
+        "True when the event changes the name of the descriptor.",
+    ),
+    Field::new(
+        "fd.uid",
+        Text(|e, out| unique(e, out)),
+        "Descriptor and thread ids together: unique on the host.",
+    ),
+    Field::new(
+        "fd.containername",
+        Text(|e, out| in_container(e, out, name)),
+        "Container id and `fd.name`.",
+    ),
+    Field::new(
+        "fd.containerdirectory",
+        Text(|e, out| {
+            in_container(e, out, |e, out| {
+                directory(e).is_some_and(|path| {
+                    out.extend_from_slice(path);
+                    true
+                })
+            })
+        }),
+        "Container id and `fd.directory`.",
+    ),
+    Field::new("fd.cip.name", Missing(Type::Text), "Domain name of the client's address."),
+    Field::new("fd.sip.name", Missing(Type::Text), "Domain name of the server's address."),
+    Field::new(
+        "fd.lip.name",
+        Missing(Type::Text),
+        "Domain name of the address at this host's end.",
+    ),
+    Field::new("fd.rip.name", Missing(Type::Text), "Domain name of the address at the other end."),
+    Field::new(
+        "fd.dev",
+        Int64(|e| device(e).map(|device| i64::from(encoded(device)))),
+        "Device number of the file.",
+    ),
+    Field::new(
+        "fd.dev.major",
+        Int64(|e| device(e).map(|device| i64::from(device >> 20))),
+        "Major device number of the file.",
+    ),
+    Field::new(
+        "fd.dev.minor",
+        Int64(|e| device(e).map(|device| i64::from(device & 0xf_ffff))),
+        "Minor device number of the file.",
+    ),
+    Field::new(
+        "fd.ino",
+        Int64(|e| file(e).and_then(|file| file.inode.try_into().ok())),
+        "Inode of the file.",
+    ),
+    Field::new(
+        "fd.is_upper_layer",
+        Missing(Type::Bool),
+        "True when the file lies in the upper layer of an overlay mount.",
+    ),
+    Field::new(
+        "fd.is_lower_layer",
+        Missing(Type::Bool),
+        "True when the file lies in the lower layer of an overlay mount.",
+    ),
+    Field::new("fd.types", MissingList(Type::Text), "Types of all descriptors of the process.")
+        .with(OptionalIndex),
+    Field::new("fdlist.nums", Missing(Type::Text), "Descriptors of a poll or select: `4,5`."),
+    Field::new("fdlist.names", Missing(Type::Text), "Names of those descriptors."),
+    Field::new("fdlist.cips", Missing(Type::Text), "Client addresses of those descriptors."),
+    Field::new("fdlist.sips", Missing(Type::Text), "Server addresses of those descriptors."),
+    Field::new("fdlist.cports", Missing(Type::Text), "Client ports of those descriptors."),
+    Field::new("fdlist.sports", Missing(Type::Text), "Server ports of those descriptors."),
+];
+
+const DIRECTORY_BITS: u32 = 0o040_000;
+const TYPE_BITS: u32 = 0o170_000;
+
+fn open<'a>(event: &'a Event<'a>) -> Option<&'a Open<'a>> {
+    match &event.detail {
+        Detail::Open(open) => Some(open),
+        _ => None,
+    }
+}
+
+fn socket<'a>(event: &'a Event<'a>) -> Option<&'a Connect<'a>> {
+    match &event.detail {
+        Detail::Connect(connect) => Some(connect),
+        _ => None,
+    }
+}
+
+fn number(event: &Event<'_>) -> Option<i64> {
+    match &event.detail {
+        Detail::Open(open) => Some(open.result.max(-1)),
+        Detail::Connect(connect) => Some(connect.fd.into()),
+        _ => None,
+    }
+}
+
+/// The names of the descriptor's type, long and short.
+fn kind(event: &Event<'_>) -> Option<(&'static str, &'static str)> {
+    Some(match &event.detail {
+        Detail::Open(open) => match open.file.map(|file| file.mode & TYPE_BITS) {
+            Some(DIRECTORY_BITS) => ("directory", "d"),
+            _ => ("file", "f"),
+        },
+        Detail::Connect(connect) => match &connect.peer {
+            Peer::Inet(IpAddr::V4(_), _) => ("ipv4", "4"),
+            Peer::Inet(IpAddr::V6(_), _) => ("ipv6", "6"),
+            Peer::Unix(_) => ("unix", "u"),
+            Peer::Other(_) => ("unknown", "o"),
+        },
+        _ => return None,
+    })
+}
+
+fn name(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    match &event.detail {
+        Detail::Open(open) => {
+            out.extend_from_slice(&open.path);
+            true
+        }
+        Detail::Connect(connect) => connection_name(connect, out),
+        _ => false,
+    }
+}
+
+/// `client:port->server:port`, or the path of a unix socket.
+pub fn connection_name(connect: &Connect<'_>, out: &mut Vec<u8>) -> bool {
+    match &connect.peer {
+        Peer::Inet(ip, port) => {
+            let unspecified = match ip {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            };
+            let (local_ip, local_port) = connect.local.unwrap_or((unspecified, 0));
+            write!(out, "{local_ip}:{local_port}->{ip}:{port}").is_ok()
+        }
+        Peer::Unix(path) => {
+            out.extend_from_slice(path);
+            true
+        }
+        Peer::Other(_) => false,
+    }
+}
+
+fn directory<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
+    open(event).map(|open| split(&open.path).0)
+}
+
+fn filename<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
+    open(event).map(|open| split(&open.path).1)
+}
+
+/// Directory and name; a file in the root directory has `/`.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memrchr(b'/', path) {
+        Some(slash) => (&path[..slash.max(1)], &path[slash + 1..]),
+        None => (b"/", path),
+    }
+}
+
+fn local(event: &Event<'_>) -> Option<(IpAddr, u16)> {
+    socket(event).and_then(|connect| connect.local)
+}
+
+fn remote(event: &Event<'_>) -> Option<(IpAddr, u16)> {
+    match &socket(event)?.peer {
+        Peer::Inet(ip, port) => Some((*ip, *port)),
+        Peer::Unix(_) | Peer::Other(_) => None,
+    }
+}
+
+fn protocol(connect: &Connect<'_>) -> &'static str {
+    const SOCK_STREAM: u16 = 1;
+    const SOCK_DGRAM: u16 = 2;
+    const SOCK_RAW: u16 = 3;
+    match (connect.socket_type, connect.protocol, &connect.peer) {
+        (_, _, Peer::Unix(_) | Peer::Other(_)) => "<NA>",
+        (SOCK_RAW, _, _) => "raw",
+        (_, 1 | 58, _) => "icmp",
+        (_, 6, _) | (SOCK_STREAM, _, _) => "tcp",
+        (_, 17, _) | (SOCK_DGRAM, _, _) => "udp",
+        _ => "<NA>",
+    }
+}
+
+fn family(connect: &Connect<'_>) -> Option<&'static [u8]> {
+    match connect.peer {
+        Peer::Inet(..) => Some(b"ip"),
+        Peer::Unix(_) => Some(b"unix"),
+        Peer::Other(_) => None,
+    }
+}
+
+fn service(end: Option<(IpAddr, u16)>, out: &mut Vec<u8>) -> bool {
+    let Some((_, port)) = end else { return false };
+    match services::name(port) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        // Writing to a vector cannot fail.
+        None => {
+            write!(out, "{port}").ok();
+        }
+    }
+    true
+}
+
+fn unique(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    number(event).is_some_and(|number| write!(out, "{}{number}", event.thread.tid).is_ok())
+}
+
+fn in_container(
+    event: &Event<'_>,
+    out: &mut Vec<u8>,
+    write: fn(&Event<'_>, &mut Vec<u8>) -> bool,
+) -> bool {
+    out.extend_from_slice(container::id(event));
+    out.push(b':');
+    write(event, out)
+}
+
+fn file(event: &Event<'_>) -> Option<sensor_common::exec::FileId> {
+    open(event).and_then(|open| open.file)
+}
+
+fn device(event: &Event<'_>) -> Option<u32> {
+    file(event).map(|file| file.device)
+}
+
+/// The device number as user space has it.
+const fn encoded(device: u32) -> u32 {
+    crate::fields::proc::terminal(device)
+}

@@ -1,0 +1,280 @@
+//! The arguments of each kind of event, as `evt.arg`, `evt.rawarg` and `evt.args` give them.
+
+use std::io::Write as _;
+
+use crate::event::Event;
+use crate::event::connect::{Connect, Peer};
+use crate::event::detail::Detail;
+use crate::event::exit::Exit;
+use crate::event::open::Open;
+use crate::event::process::Process;
+use crate::fields::{Argument, Type, Value, fd, names, proc};
+
+/// Parameters that hold numbers in some event of Falco's table.
+const NUMBERS: &str = "res fd fd1 fd2 fd_in fd_out dirfd olddirfd newdirfd olddir newdir linkdirfd \
+    oldfd newfd flags mode dev ino resolve creat_flags size pos offset whence op cmd domain type \
+    proto protocol backlog queuepct queuelen queuemax level optname optlen how source uid gid ruid \
+    euid suid rgid egid sgid fsuid fsgid pid tid ptid vtid vpid pgid vpgid sid loginuid target_fd \
+    status ret sig core reaper_tid fdlimit pgft_maj pgft_min vm_size vm_rss vm_swap cap_inheritable \
+    cap_permitted cap_effective exe_ino exe_ino_ctime exe_ino_mtime clone_flags pidns_init_start_ts \
+    request nstype length prot interval timeout nsems semid key semflg sem_num_0 sem_op_0 sem_flg_0 \
+    sem_num_1 sem_op_1 sem_flg_1 nsops val resource cur max id quota_fmt next id_ value initval \
+    clockid flag mask maxevents ndatas nfds sigmask dqb_bhardlimit dqb_bsoftlimit dqb_curspace \
+    dqb_ihardlimit dqb_isoftlimit dqb_btime dqb_itime dqi_bgrace dqi_igrace dqi_flags \
+    quota_fmt_out entries to_submit min_complete sq_entries cq_entries sq_thread_cpu \
+    sq_thread_idle features nr_args opcode option arg2_int who cpu oldcur oldmax newcur newmax \
+    ratio error tty next_pid cpuid";
+
+/// Parameters that hold text.
+const TEXTS: &str = "name path oldpath newpath target linkpath filename exe args comm cgroups env \
+    cwd tuple addr trusted_exepath pathname special special_file dir target_dir linkname host \
+    desc scope tags json image uargs arg2_str arg2 info fds events xattrname newname oldname \
+    mnt_type source_path plugin_id mountpoint new_root put_old quotafilepath argument reply_type";
+
+/// Parameters that hold bytes.
+const BUFFERS: &str = "data img msgcontrol addr_raw";
+
+/// How many parameters an argument number can name.
+const INDEX_MAX: u32 = 64;
+
+pub fn names() -> impl Iterator<Item = &'static str> {
+    [NUMBERS, TEXTS, BUFFERS].into_iter().flat_map(str::split_whitespace)
+}
+
+/// True for parameters that some event has.
+pub fn is_known(name: &str) -> bool {
+    names().any(|known| known == name)
+}
+
+/// The type of `evt.rawarg.NAME`.
+pub fn raw_type(name: &str) -> Type {
+    let listed = |list: &str| list.split_whitespace().any(|known| known == name);
+    match name {
+        _ if listed(TEXTS) => Type::Text,
+        _ if listed(BUFFERS) => Type::Buffer,
+        _ => Type::Int64,
+    }
+}
+
+/// The number that the event's call returned.
+pub fn result(event: &Event<'_>) -> Option<i64> {
+    match &event.detail {
+        Detail::Open(open) => Some(open.result),
+        Detail::Connect(connect) => Some(connect.result),
+        Detail::Exec => Some(0),
+        Detail::Fork(fork) => Some(fork.child_pid.into()),
+        Detail::Exit(_) | Detail::Oom(_) | Detail::Cgroup(_) => None,
+    }
+}
+
+/// The names of an event's parameters, in order.
+fn of(detail: &Detail<'_>) -> &'static [&'static str] {
+    match detail {
+        Detail::Open(_) => match detail.event_type() {
+            "open" => &["fd", "name", "flags", "mode", "dev", "ino"],
+            "openat" => &["fd", "dirfd", "name", "flags", "mode", "dev", "ino"],
+            "openat2" => &["fd", "dirfd", "name", "flags", "mode", "resolve", "dev", "ino"],
+            _ => &["fd", "name", "mode", "dev", "ino", "creat_flags"],
+        },
+        Detail::Connect(_) => &["res", "tuple", "fd", "addr"],
+        Detail::Exec => &[
+            "res",
+            "exe",
+            "args",
+            "pid",
+            "ptid",
+            "cwd",
+            "comm",
+            "env",
+            "tty",
+            "vpgid",
+            "loginuid",
+            "flags",
+            "cap_effective",
+            "exe_ino",
+            "uid",
+            "trusted_exepath",
+            "pgid",
+            "gid",
+            "filename",
+        ],
+        Detail::Fork(_) => &["res", "exe", "args", "pid", "ptid", "cwd", "comm", "uid", "gid"],
+        Detail::Exit(_) => &["status", "ret", "sig"],
+        Detail::Oom(_) | Detail::Cgroup(_) => &[],
+    }
+}
+
+/// All parameters: `name=value name=value`.
+pub fn all_text(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    for (index, name) in of(&event.detail).iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        named_text(event, name, out);
+    }
+    true
+}
+
+/// One parameter as text; false when this event has no such parameter.
+pub fn text(event: &Event<'_>, argument: Option<&Argument>, out: &mut Vec<u8>) -> bool {
+    named(event, argument).is_some_and(|name| named_text(event, name, out))
+}
+
+fn named<'a>(event: &Event<'_>, argument: Option<&'a Argument>) -> Option<&'a str> {
+    let parameters = of(&event.detail);
+    match argument? {
+        Argument::Key(name) => parameters.contains(&&**name).then_some(name),
+        Argument::Index(index) if *index < INDEX_MAX => {
+            parameters.get(usize::try_from(*index).ok()?).copied()
+        }
+        Argument::Index(_) => None,
+    }
+}
+
+fn named_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+    match &event.detail {
+        Detail::Open(open) => open_text(open, name, out),
+        Detail::Connect(connect) => connect_text(connect, name, out),
+        Detail::Exec => exec_text(event, name, out),
+        Detail::Fork(_) if name == "res" => number(result(event), out),
+        Detail::Fork(_) => exec_text(event, name, out),
+        Detail::Exit(exit) => number(exit_number(exit, name), out),
+        Detail::Oom(_) | Detail::Cgroup(_) => false,
+    }
+}
+
+/// One parameter with its own type.
+pub fn raw<'a>(event: &'a Event<'a>, argument: &Argument) -> Option<Value<'a>> {
+    let name = named(event, Some(argument))?;
+    let program = &event.process.program;
+    let value = match (&event.detail, name) {
+        (Detail::Open(open), "name") => return Some(Value::Bytes(open.text)),
+        (Detail::Open(open), _) => open_number(open, name)?,
+        (Detail::Connect(connect), "fd") => connect.fd.into(),
+        (Detail::Exec, "filename") => return Some(Value::Bytes(&program.filename)),
+        (Detail::Exec, "trusted_exepath") => return Some(Value::Bytes(&program.exe_path)),
+        (Detail::Exec | Detail::Fork(_), "exe") => {
+            return proc::exe(event.process).map(Value::Bytes);
+        }
+        (Detail::Exec | Detail::Fork(_), "cwd") => return Some(Value::Bytes(&program.cwd)),
+        (Detail::Exec | Detail::Fork(_), "comm") => {
+            return Some(Value::Bytes(&event.process.name));
+        }
+        (_, "res") => result(event)?.into(),
+        (Detail::Exec | Detail::Fork(_), _) => process_number(event, name)?,
+        (Detail::Exit(exit), _) => exit_number(exit, name)?.into(),
+        _ => return None,
+    };
+    Some(Value::Number(value))
+}
+
+fn open_number(open: &Open<'_>, name: &str) -> Option<i128> {
+    Some(match name {
+        "fd" => open.result.into(),
+        "flags" => names::open_flags_of(open).into(),
+        "mode" => open.mode.into(),
+        "resolve" => open.resolve.into(),
+        "dirfd" => open.dirfd.into(),
+        "dev" => open.file?.device.into(),
+        "ino" => open.file?.inode.into(),
+        _ => return None,
+    })
+}
+
+fn open_text(open: &Open<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+    match name {
+        "name" => out.extend_from_slice(open.text),
+        "flags" => names::open_flags(names::open_flags_of(open), out),
+        "mode" => names::mode(open.mode, out),
+        "resolve" => names::resolve(open.resolve, out),
+        "creat_flags" => out.push(b'0'),
+        "fd" if open.result < 0 => names::errno(open.result.unsigned_abs(), out),
+        "fd" => {
+            out.extend_from_slice(b"<f>");
+            out.extend_from_slice(&open.path);
+        }
+        "dirfd" if open.dirfd == libc::AT_FDCWD => out.extend_from_slice(b"AT_FDCWD"),
+        _ => return number(open_number(open, name), out),
+    }
+    true
+}
+
+fn connect_text(connect: &Connect<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+    match name {
+        "res" if connect.result < 0 => names::errno(connect.result.unsigned_abs(), out),
+        "res" => out.push(b'0'),
+        "fd" => return number(Some(connect.fd), out),
+        "tuple" => return fd::connection_name(connect, out),
+        "addr" => match &connect.peer {
+            Peer::Inet(ip, port) => {
+                write!(out, "{ip}:{port}").ok();
+            }
+            Peer::Unix(path) => out.extend_from_slice(path),
+            Peer::Other(_) => return false,
+        },
+        _ => return false,
+    }
+    true
+}
+
+fn exec_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+    let process = event.process;
+    let program = &process.program;
+    match name {
+        "res" => out.push(b'0'),
+        "exe" => out.extend_from_slice(proc::exe(process).unwrap_or_default()),
+        "args" => return proc::arguments(process, out),
+        "env" => return proc::environment(process, None, out),
+        "cwd" => out.extend_from_slice(&program.cwd),
+        "comm" => out.extend_from_slice(&process.name),
+        "filename" => out.extend_from_slice(&program.filename),
+        "trusted_exepath" => out.extend_from_slice(&program.exe_path),
+        "cap_effective" => names::capabilities(program.session.cap_effective, out),
+        "flags" => exec_flags(process, out),
+        _ => return number(process_number(event, name), out),
+    }
+    true
+}
+
+fn exec_flags(process: &Process, out: &mut Vec<u8>) {
+    let executable = process.program.executable;
+    let layer = if executable.upper_layer { "EXE_UPPER_LAYER" } else { "EXE_LOWER_LAYER" };
+    out.extend_from_slice(layer.as_bytes());
+    if executable.from_memfd {
+        out.extend_from_slice(b"|EXE_FROM_MEMFD");
+    }
+}
+
+fn process_number(event: &Event<'_>, name: &str) -> Option<i128> {
+    let process = event.process;
+    let session = &process.program.session;
+    Some(match name {
+        "pid" => process.id.pid.into(),
+        "ptid" => process.ppid.into(),
+        "tty" => proc::terminal(session.tty).into(),
+        "vpgid" => session.vpgid.into(),
+        "pgid" => session.pgid.into(),
+        "loginuid" => session.login_uid.cast_signed().into(),
+        "cap_effective" => session.cap_effective.into(),
+        "exe_ino" => process.program.executable.file.inode.into(),
+        "uid" => event.thread.uid.into(),
+        "gid" => event.thread.gid.into(),
+        _ => return None,
+    })
+}
+
+fn exit_number(exit: &Exit, name: &str) -> Option<i32> {
+    let (code, signal) = (exit.code.unwrap_or(0), exit.signal.unwrap_or(0));
+    Some(match name {
+        "status" => i32::from(code) << 8 | i32::from(signal),
+        "ret" => code.into(),
+        "sig" => signal.into(),
+        _ => return None,
+    })
+}
+
+fn number(number: Option<impl std::fmt::Display>, out: &mut Vec<u8>) -> bool {
+    number.is_some_and(|number| write!(out, "{number}").is_ok())
+}

@@ -1,0 +1,275 @@
+//! Which rules an event type can match, with their conditions specialised to it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::fields::{Value, event_types};
+use crate::rules::ast::Modifier;
+use crate::rules::compile::Compiler;
+use crate::rules::count;
+use crate::rules::program::{CheckId, ColumnKind, Comparison, Node, NodeId, Program};
+use crate::rules::test::{Bytes, Ordering as Compare, Set, Test};
+
+/// Rules by event type.
+#[derive(Debug, Default)]
+pub struct Index {
+    by_type: HashMap<String, Bucket, std::hash::BuildHasherDefault<crate::rules::hash::Hasher>>,
+    /// For event types that no rule names.
+    other: Bucket,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    rules: Vec<(usize, NodeId)>,
+    /// Events that were tried.
+    events: AtomicU64,
+}
+
+/// Stands for every event type that a condition does not name.
+const OTHER: &str = "\0";
+
+impl Index {
+    /// Builds the index for rules by number and condition.
+    pub fn build(compiler: &mut Compiler<'_>, rules: &[(usize, NodeId)]) -> Self {
+        let mut types: BTreeSet<String> = mentioned(&compiler.program);
+        types.extend(event_types::DELIVERED.iter().map(|name| (*name).to_owned()));
+        let mut index = Self::default();
+        for name in types {
+            let mut memo = HashMap::new();
+            let specialised = rules
+                .iter()
+                .map(|(rule, node)| (*rule, specialise(compiler, *node, &name, &mut memo)));
+            let possible: Vec<_> = specialised.collect();
+            let is_possible = |node: NodeId| compiler.program.nodes[node] != Node::Constant(false);
+            let rules = possible.into_iter().filter(|(_, node)| is_possible(*node)).collect();
+            index.by_type.insert(name, Bucket { rules, events: AtomicU64::new(0) });
+        }
+        index.other.rules = rules.to_vec();
+        index
+    }
+
+    /// The rules that an event of this type may match.
+    pub fn rules(&self, event_type: &str) -> impl Iterator<Item = (usize, NodeId)> {
+        let bucket = self.by_type.get(event_type).unwrap_or(&self.other);
+        count(&bucket.events);
+        bucket.rules.iter().copied()
+    }
+
+    pub fn wanted(&self) -> impl Iterator<Item = &'static str> {
+        event_types::DELIVERED
+            .iter()
+            .copied()
+            .filter(|name| self.by_type.get(*name).is_some_and(|bucket| !bucket.rules.is_empty()))
+    }
+
+    /// Events that each rule was tried against.
+    pub fn evaluated(&self, rules: usize) -> Vec<u64> {
+        let mut counts = vec![0; rules];
+        for bucket in self.by_type.values().chain([&self.other]) {
+            let events = bucket.events.load(Ordering::Relaxed);
+            for (rule, _) in &bucket.rules {
+                counts[*rule] += events;
+            }
+        }
+        counts
+    }
+}
+
+/// How many event types a condition can match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// None: it can never be true.
+    Nothing,
+    Types(usize),
+    /// All but a few.
+    Everything,
+}
+
+/// What event types a condition can match.
+pub fn reach(compiler: &mut Compiler<'_>, node: NodeId) -> Reach {
+    let possible = |compiler: &mut Compiler<'_>, name: &str| {
+        let node = specialise(compiler, node, name, &mut HashMap::new());
+        compiler.program.nodes[node] != Node::Constant(false)
+    };
+    if possible(compiler, OTHER) {
+        return Reach::Everything;
+    }
+    let types = mentioned_in(&compiler.program, node);
+    match types.iter().filter(|name| possible(compiler, name)).count() {
+        0 => Reach::Nothing,
+        count => Reach::Types(count),
+    }
+}
+
+/// The condition with what the event type decides already decided, cheap parts first.
+fn specialise(
+    compiler: &mut Compiler<'_>,
+    node: NodeId,
+    event_type: &str,
+    memo: &mut HashMap<NodeId, NodeId>,
+) -> NodeId {
+    if let Some(known) = memo.get(&node) {
+        return *known;
+    }
+    let specialised = match compiler.program.nodes[node].clone() {
+        Node::Constant(value) => Node::Constant(value),
+        Node::Check(check) => match known(&compiler.program, check, event_type) {
+            Some(value) => Node::Constant(value),
+            None => Node::Check(check),
+        },
+        Node::Not(inner) => {
+            let inner = specialise(compiler, inner, event_type, memo);
+            match compiler.program.nodes[inner] {
+                Node::Constant(value) => Node::Constant(!value),
+                Node::Not(twice) => compiler.program.nodes[twice].clone(),
+                _ => Node::Not(inner),
+            }
+        }
+        Node::And(inner) => joined(compiler, &inner, event_type, memo, false),
+        Node::Or(inner) => joined(compiler, &inner, event_type, memo, true),
+    };
+    let id = compiler.node(specialised);
+    memo.insert(node, id);
+    id
+}
+
+/// `and` (decided by false) or `or` (decided by true) of what is left of the operands.
+fn joined(
+    compiler: &mut Compiler<'_>,
+    operands: &[NodeId],
+    event_type: &str,
+    memo: &mut HashMap<NodeId, NodeId>,
+    decides: bool,
+) -> Node {
+    let mut left = Vec::with_capacity(operands.len());
+    for operand in operands {
+        let operand = specialise(compiler, *operand, event_type, memo);
+        match compiler.program.nodes[operand] {
+            Node::Constant(value) if value == decides => return Node::Constant(decides),
+            Node::Constant(_) => {}
+            _ if left.contains(&operand) => {}
+            _ => left.push(operand),
+        }
+    }
+    left.sort_by_key(|node| cost(&compiler.program, *node));
+    match *left {
+        [] => Node::Constant(!decides),
+        [only] => compiler.program.nodes[only].clone(),
+        _ if decides => Node::Or(left.into()),
+        _ => Node::And(left.into()),
+    }
+}
+
+fn cost(program: &Program, node: NodeId) -> u32 {
+    match &program.nodes[node] {
+        Node::Constant(_) => 0,
+        Node::Check(check) => program.checks[*check].cost,
+        Node::Not(inner) => cost(program, *inner),
+        // Most are decided by their first part or two.
+        Node::And(inner) | Node::Or(inner) => {
+            1 + inner.iter().take(2).map(|inner| cost(program, *inner)).sum::<u32>()
+        }
+    }
+}
+
+/// What a check is for every event of a type, where that is certain.
+fn known(program: &Program, check: CheckId, event_type: &str) -> Option<bool> {
+    let check = &program.checks[check];
+    let ColumnKind::Field(operand) = &program.columns[check.column].kind else { return None };
+    let text = |text: &str| check.comparison.holds(Value::Bytes(text.as_bytes()));
+    match operand.field.name {
+        "evt.type" => text(event_type),
+        "syscall.type" if event_type == OTHER || event_types::is_syscall(event_type) => {
+            text(event_type)
+        }
+        "syscall.type" => Some(false),
+        "evt.dir" => text("<"),
+        "evt.num" => number_of_event(&check.comparison),
+        _ => None,
+    }
+}
+
+/// Events are counted from one: what every such number has in common.
+fn number_of_event(comparison: &Comparison) -> Option<bool> {
+    match comparison {
+        Comparison::Exists => Some(true),
+        Comparison::Test(Test::Number(ordering, number)) => match (ordering, number) {
+            (Compare::Equal | Compare::Less, ..1)
+            | (Compare::LessOrEqual, ..1)
+            | (Compare::Less, 1) => Some(false),
+            (Compare::NotEqual | Compare::Greater, ..1) | (Compare::GreaterOrEqual, ..=1) => {
+                Some(true)
+            }
+            _ => None,
+        },
+        Comparison::Test(Test::Numbers(set)) if set.iter().all(|number| *number < 1) => Some(false),
+        _ => None,
+    }
+}
+
+impl Comparison {
+    /// Whether it holds for a value; `None` when another column must be known.
+    fn holds(&self, value: Value<'_>) -> Option<bool> {
+        Some(match self {
+            Self::Exists => true,
+            Self::Test(test) => test.matches(value),
+            Self::Modified(modifier, tests) => {
+                let held = tests.iter().filter(|(test, _)| test.matches(value)).count();
+                match modifier {
+                    Modifier::OneOf => held == 1,
+                    Modifier::AnyOf => held > 0,
+                    Modifier::AllOf => held > 0 && held == tests.len(),
+                }
+            }
+            Self::Column(..) => return None,
+        })
+    }
+}
+
+/// The event types that conditions compare with.
+fn mentioned(program: &Program) -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    for check in 0..program.checks.len() {
+        add_mentioned(program, check, &mut types);
+    }
+    types
+}
+
+fn mentioned_in(program: &Program, node: NodeId) -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    let mut seen = Set::<usize>::default();
+    let mut pending = vec![node];
+    while let Some(node) = pending.pop() {
+        if !seen.insert(node) {
+            continue;
+        }
+        match &program.nodes[node] {
+            Node::Constant(_) => {}
+            Node::Check(check) => add_mentioned(program, *check, &mut types),
+            Node::Not(inner) => pending.push(*inner),
+            Node::And(inner) | Node::Or(inner) => pending.extend(inner.iter()),
+        }
+    }
+    types
+}
+
+fn add_mentioned(program: &Program, check: CheckId, types: &mut BTreeSet<String>) {
+    let check = &program.checks[check];
+    let ColumnKind::Field(operand) = &program.columns[check.column].kind else { return };
+    if !matches!(operand.field.name, "evt.type" | "syscall.type") {
+        return;
+    }
+    let mut add = |bytes: &[u8]| {
+        types.insert(String::from_utf8_lossy(bytes).into_owned());
+    };
+    let mut of_test = |test: &Test| match test {
+        Test::Bytes(Bytes::Equal(name) | Bytes::NotEqual(name)) => add(name),
+        Test::Bytes(Bytes::OneOf(names)) => names.iter().for_each(|name| add(name)),
+        _ => {}
+    };
+    match &check.comparison {
+        Comparison::Test(test) => of_test(test),
+        Comparison::Modified(_, tests) => tests.iter().for_each(|(test, _)| of_test(test)),
+        Comparison::Exists | Comparison::Column(..) => {}
+    }
+}

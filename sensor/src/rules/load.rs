@@ -1,0 +1,345 @@
+//! Files → a [`Ruleset`], or everything that is wrong with them. `check` and `run` both use it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::rules::ast::{Expr, ExprKind};
+use crate::rules::collect::{Definitions, RuleDefinition, collect};
+use crate::rules::compile::{Compiler, Macro, undefined_macro};
+use crate::rules::error::{Code, Fault, Finding, Item, Severity};
+use crate::rules::index::{Index, Reach, reach};
+use crate::rules::lists::Lists;
+use crate::rules::options::Options;
+use crate::rules::program::NodeId;
+use crate::rules::template::Template;
+use crate::rules::text::{File, Text};
+use crate::rules::{Rule, Ruleset, exceptions, file, parser, yaml};
+
+/// What a load came to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Nothing when there is an error.
+    pub ruleset: Option<Ruleset>,
+    /// Errors, warnings and lints, in the order of the files.
+    pub findings: Vec<Finding>,
+    pub files: Vec<File>,
+}
+
+impl Loaded {
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity() == Severity::Error)
+    }
+
+    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity() != Severity::Error)
+    }
+}
+
+impl Ruleset {
+    /// Loads files, given by name and content, in order.
+    pub fn load(files: Vec<File>, options: &Options) -> Loaded {
+        let mut findings = Vec::new();
+        let mut entries = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            match yaml::parse(&file.content, number) {
+                Ok(documents) => entries.extend(file::read(&documents, &mut findings)),
+                Err(fault) => findings.push(fault.within(Vec::new())),
+            }
+        }
+        let definitions = collect(&entries, &mut findings);
+        let ruleset = compile(definitions, options, &mut findings);
+        findings.sort_by_key(|finding| (finding.place.file, finding.place.bytes.start));
+        findings.dedup();
+        let failed = findings.iter().any(|finding| finding.severity() == Severity::Error);
+        Loaded { ruleset: (!failed).then_some(ruleset), findings, files }
+    }
+}
+
+/// Compiles one condition as a ruleset of one rule; macros and lists come from `files`.
+/// The condition is the last of the files that come back.
+pub fn condition(text: &str, mut files: Vec<File>) -> (Option<Ruleset>, Vec<Finding>, Vec<File>) {
+    let number = files.len();
+    let mut findings = Vec::new();
+    let mut entries = Vec::new();
+    for (number, file) in files.iter().enumerate() {
+        match yaml::parse(&file.content, number) {
+            Ok(documents) => entries.extend(file::read(&documents, &mut findings)),
+            Err(fault) => findings.push(fault.within(Vec::new())),
+        }
+    }
+    let mut definitions = collect(&entries, &mut findings);
+    definitions.rules = vec![RuleDefinition::of_condition(Text::verbatim(text, number, 0))];
+    files.push(File { name: "condition".to_owned(), content: text.to_owned() });
+    let ruleset = compile(definitions, &Options::default(), &mut findings);
+    // What is unused there, or wrong with other rules, is of no interest here.
+    findings
+        .retain(|finding| finding.severity() == Severity::Error || finding.place.file == number);
+    findings.retain(|finding| finding.code != Code::NoEventType && finding.code != Code::NeverTrue);
+    let failed = findings.iter().any(|finding| finding.severity() == Severity::Error);
+    ((!failed).then_some(ruleset), findings, files)
+}
+
+fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Finding>) -> Ruleset {
+    let Definitions { rules, macros, lists } = definitions;
+    let list_items: Vec<Item> = lists.values().map(|list| list.item.clone()).collect();
+    let lists = Lists::new(lists.into_iter().map(|(name, one)| (name, one.list)).collect());
+    lists.use_nested();
+    let macro_items: Vec<Item> = macros.values().map(|one| one.item.clone()).collect();
+    let macros: HashMap<String, Macro> = macros
+        .into_iter()
+        .filter_map(|(name, one)| {
+            let text = Arc::new(one.condition);
+            match parser::parse(&text) {
+                Ok(expr) => {
+                    Some((name, Macro { expr: Arc::new(expr), visibility: one.visibility }))
+                }
+                Err(fault) => {
+                    findings.push(fault.within(vec![one.item]));
+                    None
+                }
+            }
+        })
+        .collect();
+    let broken = check_macros(&macros, &macro_items, findings);
+    let mut compiler = Compiler::new(&lists, &macros);
+    let mut compiled = Vec::new();
+    for definition in rules {
+        if let Some(rule) = rule(definition, options, &mut compiler, broken, findings) {
+            compiled.push(rule);
+        }
+    }
+    unused(&compiler, &lists, &macro_items, &list_items, findings);
+    let enabled: Vec<(usize, NodeId)> = compiled
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| rule.enabled)
+        .map(|(number, rule)| (number, rule.node))
+        .collect();
+    let index = Index::build(&mut compiler, &enabled);
+    Ruleset { rules: compiled, program: compiler.program, index, matching: options.matching }
+}
+
+/// Checks that macros refer only to macros before them; true when one does not.
+fn check_macros(
+    macros: &HashMap<String, Macro>,
+    items: &[Item],
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let mut broken = false;
+    for item in items {
+        let Some(own) = macros.get(&item.name) else {
+            broken = true;
+            continue;
+        };
+        let mut faults = Vec::new();
+        visit_macros(&own.expr, &mut |name, expr| {
+            let visible = macros.get(name).is_some_and(|other| other.visibility < own.visibility);
+            if name == item.name {
+                let message = format!("reference loop in macro '{name}'");
+                faults.push(Fault::new(Code::Validate, expr.span.place(), message));
+            } else if !visible {
+                let fault = undefined_macro(name, &expr.span, macros);
+                faults.push(if macros.contains_key(name) {
+                    fault.hint("a macro sees only macros that are defined before it")
+                } else {
+                    fault
+                });
+            }
+        });
+        broken |= !faults.is_empty();
+        findings.extend(faults.into_iter().map(|fault| fault.within(vec![item.clone()])));
+    }
+    broken
+}
+
+fn visit_macros(expr: &Expr, visit: &mut dyn FnMut(&str, &Expr)) {
+    match &expr.kind {
+        ExprKind::Macro(name) => visit(name, expr),
+        ExprKind::Not(inner) => visit_macros(inner, visit),
+        ExprKind::And(operands) | ExprKind::Or(operands) => {
+            for operand in operands {
+                visit_macros(operand, visit);
+            }
+        }
+        ExprKind::Check(_) => {}
+    }
+}
+
+fn rule(
+    definition: RuleDefinition,
+    options: &Options,
+    compiler: &mut Compiler<'_>,
+    macros_broken: bool,
+    findings: &mut Vec<Finding>,
+) -> Option<Rule> {
+    let item = definition.item.clone();
+    if definition.source != "syscall" {
+        let message = format!("Unknown source {}, skipping", definition.source);
+        findings
+            .push(Fault::new(Code::UnknownSource, item.place.clone(), message).within(vec![item]));
+        return None;
+    }
+    if definition.priority > options.minimum_priority {
+        return None;
+    }
+    let text = Arc::new(definition.condition.clone());
+    let mut problems = Problems::new(&definition, findings);
+    let expr = parser::parse(&text).map_err(|fault| problems.condition(vec![fault])).ok()?;
+    let expr = match exceptions::apply(expr, &definition.exceptions, &item) {
+        Ok(expr) => expr,
+        Err(mut more) => {
+            findings.append(&mut more);
+            return None;
+        }
+    };
+    // With a broken macro, errors about it would only repeat.
+    let compiled = match compiler.compile(&expr) {
+        Ok(compiled) => Some(compiled),
+        Err(faults) => {
+            let faults: Vec<Fault> = faults
+                .into_iter()
+                .filter(|fault| !(macros_broken && fault.code == Code::Validate))
+                .collect();
+            problems.condition(faults);
+            None
+        }
+    };
+    let template = problems.template(&definition, options);
+    problems.notes(std::mem::take(&mut compiler.notes));
+    let (compiled, template) = (compiled?, template?);
+    problems.reach(reach(compiler, compiled.node));
+    let RuleDefinition {
+        name, condition, output, desc, priority, source, tags, options: own, ..
+    } = definition;
+    let enabled = options.selections.iter().fold(definition.enabled, |enabled, selection| {
+        if selection.which.names(&name, &tags) { selection.enable } else { enabled }
+    });
+    Some(Rule {
+        name: name.into(),
+        desc,
+        priority,
+        source,
+        tags: tags.into(),
+        condition: condition.text,
+        output: output.text,
+        enabled,
+        capture_ms: own.capture.then_some(own.capture_duration_ms),
+        outline: compiled.outline,
+        node: compiled.node,
+        template,
+        matched: AtomicU64::new(0),
+    })
+}
+
+/// Turns faults of one rule into findings.
+struct Problems<'a> {
+    findings: &'a mut Vec<Finding>,
+    item: Item,
+    condition: Item,
+    skip_unknown: bool,
+    warn_event_types: bool,
+}
+
+impl<'a> Problems<'a> {
+    fn new(definition: &RuleDefinition, findings: &'a mut Vec<Finding>) -> Self {
+        let place = definition.condition_place.clone();
+        Self {
+            findings,
+            item: definition.item.clone(),
+            condition: Item { kind: "rule condition", name: String::new(), place },
+            skip_unknown: definition.options.skip_if_unknown_filter,
+            warn_event_types: definition.options.warn_event_types,
+        }
+    }
+
+    fn condition(&mut self, faults: Vec<Fault>) {
+        let within = vec![self.item.clone(), self.condition.clone()];
+        self.report(faults, Code::CompileCondition, &within);
+    }
+
+    /// Errors, or one warning when the rule is to be skipped for unknown fields.
+    fn report(&mut self, faults: Vec<Fault>, code: Code, within: &[Item]) {
+        let skip =
+            self.skip_unknown && faults.iter().all(|fault| fault.code == Code::UnknownFilter);
+        for mut fault in faults {
+            if !skip && matches!(fault.code, Code::UnknownFilter | Code::CompileCondition) {
+                fault.code = code;
+            }
+            self.findings.push(fault.within(within.to_vec()));
+        }
+    }
+
+    fn notes(&mut self, notes: Vec<Fault>) {
+        let within = vec![self.item.clone(), self.condition.clone()];
+        self.findings.extend(notes.into_iter().map(|note| note.within(within.clone())));
+    }
+
+    fn template(&mut self, definition: &RuleDefinition, options: &Options) -> Option<Template> {
+        let output = &definition.output;
+        let place = output.place(0..output.text.len());
+        let within =
+            vec![self.item.clone(), Item { kind: "rule output", name: String::new(), place }];
+        let mut text = output.clone();
+        if let Some(at) = text.text.find("%container.info") {
+            let message = "%container.info is deprecated and no more useful: the container's fields are added to every output";
+            let place = output.place(at..at + "%container.info".len());
+            self.findings.push(
+                Fault::new(Code::DeprecatedItem, place, message).within(within[..1].to_vec()),
+            );
+            text.text = text.text.replace("%container.info", "%container.id  ");
+        }
+        for append in options
+            .append_output
+            .iter()
+            .filter(|append| append.applies(&definition.name, &definition.tags))
+        {
+            text.append(&Text::unplaced(&append.extra_output));
+        }
+        let mut notes = Vec::new();
+        let template = Template::parse(&Arc::new(text), &mut notes);
+        self.findings.extend(notes.into_iter().map(|note| note.within(within.clone())));
+        template.map_err(|faults| self.report(faults, Code::CompileOutput, &within)).ok()
+    }
+
+    fn reach(&mut self, reach: Reach) {
+        const TYPES_MAX: usize = 100;
+        let place = self.condition.place.clone();
+        let within = vec![self.item.clone()];
+        if reach == Reach::Nothing {
+            let fault =
+                Fault::new(Code::NeverTrue, place.clone(), "no event can match this condition");
+            self.findings.push(fault.within(within.clone()));
+        }
+        let few = matches!(reach, Reach::Types(count) if count <= TYPES_MAX);
+        if !few && self.warn_event_types {
+            let message = "Rule matches too many evt.type values. This has a significant performance penalty.";
+            self.findings.push(Fault::new(Code::NoEventType, place, message).within(within));
+        }
+    }
+}
+
+fn unused(
+    compiler: &Compiler<'_>,
+    lists: &Lists,
+    macro_items: &[Item],
+    list_items: &[Item],
+    findings: &mut Vec<Finding>,
+) {
+    for item in macro_items.iter().filter(|item| !compiler.is_macro_used(&item.name)) {
+        let fault = Fault::new(
+            Code::UnusedMacro,
+            item.place.clone(),
+            "Macro not referred to by any other rule/macro",
+        );
+        findings.push(fault.within(vec![item.clone()]));
+    }
+    for item in list_items.iter().filter(|item| !lists.is_used(&item.name)) {
+        let fault = Fault::new(
+            Code::UnusedList,
+            item.place.clone(),
+            "List not referred to by any other rule/macro/list",
+        );
+        findings.push(fault.within(vec![item.clone()]));
+    }
+}

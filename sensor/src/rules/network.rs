@@ -1,0 +1,77 @@
+//! Networks as CIDR text, with Falco's limits on prefix lengths.
+
+use std::net::IpAddr;
+
+/// An address with a prefix length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network {
+    bits: u128,
+    mask: u128,
+    is_v4: bool,
+}
+
+impl Network {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (address, prefix) = text
+            .split_once('/')
+            .ok_or_else(|| format!("unrecognized IP network {text}: write it as ADDRESS/LENGTH"))?;
+        let address: IpAddr =
+            address.parse().map_err(|_| format!("unrecognized IP network {text}"))?;
+        let is_v4 = address.is_ipv4();
+        let (least, most) = if is_v4 { (0, 32) } else { (1, 128) };
+        let digits = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+        let length = digits.then(|| prefix.parse::<u32>().ok()).flatten();
+        let length = length.filter(|length| (least..=most).contains(length)).ok_or_else(|| {
+            format!("invalid netmask {prefix}: {least} to {most} is possible here")
+        })?;
+        let mask = u128::MAX.checked_shl(most - length).unwrap_or(0);
+        Ok(Self { bits: bits(address) & mask, mask, is_v4 })
+    }
+
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.is_v4 && (bits(address) & self.mask) == self.bits
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contains_its_addresses() {
+        let cases = [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("142.0.0.0/0", "1.2.3.4", true),
+            ("1.2.3.4/32", "1.2.3.4", true),
+            ("1.2.3.4/32", "1.2.3.5", false),
+            ("10.0.0.0/8", "::1", false),
+            ("2000::/3", "2001:4860:4860::8888", true),
+            ("2000::/3", "::1", false),
+        ];
+        for (network, address, expected) in cases {
+            let network = Network::parse(network).unwrap();
+            assert_eq!(
+                network.contains(address.parse().unwrap()),
+                expected,
+                "{network:?} {address}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_network() {
+        for text in
+            ["10.0.0.1", "10.0.0.0/33", "10.0.0.0/-1", "::/0", "x/8", "10.0.0.0/", "1.2.3/8"]
+        {
+            assert!(Network::parse(text).is_err(), "{text}");
+        }
+    }
+}

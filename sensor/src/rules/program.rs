@@ -1,0 +1,370 @@
+//! Compiled conditions, and their evaluation: each distinct check at most once for each event.
+
+use crate::fields::Value;
+use crate::fields::operand::{Operand, Shape};
+use crate::fields::source::Source;
+use crate::rules::ast::{Modifier, Operator};
+use crate::rules::test::{Ordering, Test};
+use crate::rules::transform::{self, Call};
+
+pub type ColumnId = usize;
+pub type CheckId = usize;
+pub type NodeId = usize;
+
+/// All conditions of a ruleset. Parts that conditions share exist once.
+#[derive(Debug, Default)]
+pub struct Program {
+    pub columns: Vec<Column>,
+    pub checks: Vec<Check>,
+    pub nodes: Vec<Node>,
+}
+
+/// Something that is read from an event: a field, or a transformer's result.
+#[derive(Debug)]
+pub struct Column {
+    pub kind: ColumnKind,
+    pub value_type: crate::fields::Type,
+    /// Several values.
+    pub is_list: bool,
+    pub access: Access,
+}
+
+#[derive(Debug)]
+pub enum ColumnKind {
+    Field(Operand),
+    Call(Call),
+}
+
+/// How a column's value is had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// From the event, each time.
+    Direct,
+    /// Put together once for each event, and kept in the slot.
+    Slot,
+    /// Visited value by value.
+    Each,
+}
+
+/// One comparison.
+#[derive(Debug)]
+pub struct Check {
+    pub column: ColumnId,
+    pub comparison: Comparison,
+    /// Which of several values must satisfy it.
+    pub over: Over,
+    /// Beside other checks: for their order.
+    pub cost: u32,
+    /// For people.
+    pub text: Box<str>,
+}
+
+#[derive(Debug)]
+pub enum Comparison {
+    Exists,
+    Test(Test),
+    /// How many of the tests hold.
+    Modified(Modifier, Box<[(Test, Over)]>),
+    /// With another column.
+    Column(Operator, ColumnId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Over {
+    Any,
+    All,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    Constant(bool),
+    Check(CheckId),
+    Not(NodeId),
+    And(Box<[NodeId]>),
+    Or(Box<[NodeId]>),
+}
+
+/// What evaluation needs beside the program, reused from event to event.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Counts events; what is marked with another number is of an earlier one.
+    generation: u32,
+    checks: Vec<u32>,
+    nodes: Vec<u32>,
+    slots: Vec<Slot>,
+    text: Vec<u8>,
+}
+
+/// A value that was put together for the current event.
+#[derive(Debug, Default)]
+pub struct Slot {
+    generation: u32,
+    pub present: bool,
+    pub numbers: Vec<i128>,
+    pub bytes: Vec<u8>,
+    /// Where each item of a list ends in `bytes`; a single value has none.
+    pub ends: Vec<usize>,
+}
+
+/// Results carry their generation above this bit.
+const RESULT_BIT: u32 = 1;
+
+impl Scratch {
+    pub fn new(program: &Program) -> Self {
+        Self {
+            generation: 0,
+            checks: vec![0; program.checks.len()],
+            nodes: vec![0; program.nodes.len()],
+            slots: program.columns.iter().map(|_| Slot::default()).collect(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Forgets the event before.
+    pub fn next_event(&mut self) {
+        self.generation = self.generation.wrapping_add(1) & (u32::MAX >> 1);
+        if self.generation == 0 {
+            self.checks.fill(0);
+            self.nodes.fill(0);
+            for slot in &mut self.slots {
+                slot.generation = 0;
+            }
+            self.generation = 1;
+        }
+    }
+
+    /// What a check was found to be for the current event, if it was needed.
+    pub fn decided(&self, check: CheckId) -> Option<bool> {
+        let mark = self.checks[check];
+        (mark >> 1 == self.generation).then_some(mark & RESULT_BIT == 1)
+    }
+
+    pub fn slot(&self, column: ColumnId) -> &Slot {
+        &self.slots[column]
+    }
+
+    fn mark(&self, result: bool) -> u32 {
+        self.generation << 1 | u32::from(result)
+    }
+}
+
+impl Program {
+    pub fn evaluate<S: Source>(&self, node: NodeId, source: &S, scratch: &mut Scratch) -> bool {
+        match &self.nodes[node] {
+            Node::Constant(value) => *value,
+            Node::Check(check) => self.check(*check, source, scratch),
+            Node::Not(inner) => !self.evaluate(*inner, source, scratch),
+            Node::And(inner) => self.remembered(node, scratch, |scratch| {
+                inner.iter().all(|inner| self.evaluate(*inner, source, scratch))
+            }),
+            Node::Or(inner) => self.remembered(node, scratch, |scratch| {
+                inner.iter().any(|inner| self.evaluate(*inner, source, scratch))
+            }),
+        }
+    }
+
+    fn remembered(
+        &self,
+        node: NodeId,
+        scratch: &mut Scratch,
+        evaluate: impl FnOnce(&mut Scratch) -> bool,
+    ) -> bool {
+        let mark = scratch.nodes[node];
+        if mark >> 1 == scratch.generation {
+            return mark & RESULT_BIT == 1;
+        }
+        let result = evaluate(scratch);
+        scratch.nodes[node] = scratch.mark(result);
+        result
+    }
+
+    pub fn check<S: Source>(&self, id: CheckId, source: &S, scratch: &mut Scratch) -> bool {
+        if let Some(result) = scratch.decided(id) {
+            return result;
+        }
+        let result = self.compare(&self.checks[id], source, scratch);
+        scratch.checks[id] = scratch.mark(result);
+        result
+    }
+
+    fn compare<S: Source>(&self, check: &Check, source: &S, scratch: &mut Scratch) -> bool {
+        match &check.comparison {
+            Comparison::Exists => self.any(check.column, source, scratch, |_| true),
+            Comparison::Test(test) => {
+                self.over(check.column, check.over, source, scratch, |value| test.matches(value))
+            }
+            Comparison::Modified(modifier, tests) => {
+                let mut holds = |(test, over): &(Test, Over)| {
+                    self.over(check.column, *over, source, scratch, |value| test.matches(value))
+                };
+                match modifier {
+                    Modifier::AnyOf => tests.iter().any(holds),
+                    Modifier::AllOf => !tests.is_empty() && tests.iter().all(holds),
+                    Modifier::OneOf => tests.iter().filter(|test| holds(test)).take(2).count() == 1,
+                }
+            }
+            Comparison::Column(operator, right) => {
+                self.compare_columns(check, *operator, *right, source, scratch)
+            }
+        }
+    }
+
+    fn over<S: Source>(
+        &self,
+        column: ColumnId,
+        over: Over,
+        source: &S,
+        scratch: &mut Scratch,
+        holds: impl Fn(Value<'_>) -> bool,
+    ) -> bool {
+        match over {
+            Over::Any => self.any(column, source, scratch, holds),
+            Over::All => {
+                let mut found = false;
+                let refuted = self.any(column, source, scratch, |value| {
+                    found = true;
+                    !holds(value)
+                });
+                found && !refuted
+            }
+        }
+    }
+
+    /// True when some value of the column satisfies the predicate; false when there is none.
+    fn any<S: Source>(
+        &self,
+        id: ColumnId,
+        source: &S,
+        scratch: &mut Scratch,
+        mut holds: impl FnMut(Value<'_>) -> bool,
+    ) -> bool {
+        let column = &self.columns[id];
+        match (column.access, &column.kind) {
+            (Access::Direct, ColumnKind::Field(operand)) => {
+                source.direct(operand).is_some_and(holds)
+            }
+            (Access::Each, ColumnKind::Field(operand)) => {
+                let mut text = std::mem::take(&mut scratch.text);
+                let mut found = false;
+                source.each(operand, &mut text, &mut |value| {
+                    found = holds(value);
+                    !found
+                });
+                scratch.text = text;
+                found
+            }
+            _ => {
+                self.fill(id, source, scratch);
+                scratch.slots[id].any(holds)
+            }
+        }
+    }
+
+    /// Puts the column's value into its slot, once for each event.
+    pub fn fill<S: Source>(&self, id: ColumnId, source: &S, scratch: &mut Scratch) {
+        if scratch.slots[id].generation == scratch.generation {
+            return;
+        }
+        let mut slot = std::mem::take(&mut scratch.slots[id]);
+        slot.clear(scratch.generation);
+        match &self.columns[id].kind {
+            ColumnKind::Call(call) => transform::apply(call, self, source, scratch, &mut slot),
+            ColumnKind::Field(operand) => match operand.shape() {
+                Shape::Composed => slot.present = source.compose(operand, &mut slot.bytes),
+                Shape::Direct => operand.read(source, &mut |value| slot.push(value, false)),
+                Shape::Many(_) => operand.read(source, &mut |value| slot.push(value, true)),
+            },
+        }
+        scratch.slots[id] = slot;
+    }
+
+    fn compare_columns<S: Source>(
+        &self,
+        check: &Check,
+        operator: Operator,
+        right: ColumnId,
+        source: &S,
+        scratch: &mut Scratch,
+    ) -> bool {
+        self.fill(check.column, source, scratch);
+        self.fill(right, source, scratch);
+        let (left, right) = (&scratch.slots[check.column], &scratch.slots[right]);
+        if !left.present || !right.present {
+            return false;
+        }
+        let holds = |value: Value<'_>| right.any(|other| compare_values(operator, value, other));
+        match check.over {
+            Over::Any => left.any(holds),
+            Over::All => !left.any(|value| !holds(value)),
+        }
+    }
+}
+
+impl Slot {
+    fn clear(&mut self, generation: u32) {
+        self.generation = generation;
+        self.present = false;
+        self.numbers.clear();
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a value; the slot holds a list when it is one of several.
+    pub fn push(&mut self, value: Value<'_>, is_list: bool) {
+        self.present = true;
+        match value {
+            Value::Bytes(bytes) => self.bytes.extend_from_slice(bytes),
+            Value::Number(number) => self.numbers.push(number),
+            Value::Bool(bool) => self.numbers.push(bool.into()),
+            // Of columns that are compared with others, only addresses are left: 16 bytes each.
+            Value::Ip(ip) => self.bytes.extend_from_slice(&ip_bytes(ip)),
+            Value::Double(number) => self.bytes.extend_from_slice(&number.to_be_bytes()),
+        }
+        if is_list {
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    /// True when some value in the slot satisfies the predicate.
+    pub fn any(&self, mut holds: impl FnMut(Value<'_>) -> bool) -> bool {
+        if !self.present {
+            return false;
+        }
+        if !self.numbers.is_empty() {
+            return self.numbers.iter().any(|number| holds(Value::Number(*number)));
+        }
+        if self.ends.is_empty() {
+            return holds(Value::Bytes(&self.bytes));
+        }
+        let mut start = 0;
+        self.ends.iter().any(|end| {
+            let item = &self.bytes[start..*end];
+            start = *end;
+            holds(Value::Bytes(item))
+        })
+    }
+}
+
+fn ip_bytes(ip: std::net::IpAddr) -> Vec<u8> {
+    match ip {
+        std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
+        std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+fn compare_values(operator: Operator, left: Value<'_>, right: Value<'_>) -> bool {
+    let ordering = match operator {
+        Operator::In | Operator::Intersects => Some(Ordering::Equal),
+        other => Ordering::of(other),
+    };
+    match (left, right, ordering) {
+        (Value::Number(left), Value::Number(right), Some(ordering)) => {
+            ordering.holds(&left, &right)
+        }
+        (Value::Bytes(left), Value::Bytes(right), Some(ordering)) => ordering.holds(&left, &right),
+        (Value::Bytes(left), Value::Bytes(right), None) => {
+            transform::compare_text(operator, left, right)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,131 @@
+//! Findings of a load as JSON: in the shape of `falco_load_results`, and as SARIF.
+
+use serde_json::{Value as Json, json};
+
+use crate::rules::error::{Code, Finding, Item, Severity};
+use crate::rules::load::Loaded;
+use crate::rules::text::{File, Place};
+
+/// One result for each file, as Falco's `-V FILE -o json_output=true` prints them.
+pub fn falco(loaded: &Loaded) -> Json {
+    let results: Vec<Json> = (0..loaded.files.len())
+        .map(|number| {
+            let of = |severity: Severity| -> Vec<Json> {
+                loaded
+                    .findings
+                    .iter()
+                    .filter(|finding| {
+                        finding.place.file == number && finding.severity() == severity
+                    })
+                    .map(|finding| falco_finding(finding, &loaded.files))
+                    .collect()
+            };
+            let errors = of(Severity::Error);
+            json!({
+                "name": loaded.files[number].name,
+                "successful": errors.is_empty(),
+                "errors": errors,
+                "warnings": of(Severity::Warning),
+                "lints": of(Severity::Lint),
+            })
+        })
+        .collect();
+    json!({ "falco_load_results": results })
+}
+
+fn falco_finding(finding: &Finding, files: &[File]) -> Json {
+    let content = Item {
+        kind: "rules content",
+        name: String::new(),
+        place: Place { file: finding.place.file, bytes: 0..0 },
+    };
+    let mut locations: Vec<Json> = std::iter::once(&content)
+        .chain(&finding.within)
+        .map(|item| location(item.kind, &item.name, &item.place, files))
+        .collect();
+    locations.push(location("value", "", &finding.place, files));
+    let rendered = finding.render(files);
+    let snippet = rendered.splitn(4, '\n').nth(3).unwrap_or_default();
+    json!({
+        "code": finding.code.name(),
+        "codedesc": finding.code.description(),
+        "message": finding.message,
+        "hint": finding.hint,
+        "context": { "locations": locations, "snippet": snippet },
+    })
+}
+
+fn location(kind: &str, name: &str, place: &Place, files: &[File]) -> Json {
+    let file = files.get(place.file);
+    let position = file.map(|file| file.position(place.bytes.start));
+    json!({
+        "item_type": kind,
+        "item_name": name,
+        "position": {
+            "name": file.map_or("", |file| &file.name),
+            "line": position.map_or(0, |position| position.line),
+            "column": position.map_or(0, |position| position.column),
+            "offset": place.bytes.start,
+        },
+    })
+}
+
+/// SARIF 2.1.0, for code review tools.
+pub fn sarif(loaded: &Loaded) -> Json {
+    let rules: Vec<Json> = Code::ALL
+        .iter()
+        .map(
+            |code| json!({ "id": code.name(), "shortDescription": { "text": code.description() } }),
+        )
+        .collect();
+    let results: Vec<Json> =
+        loaded.findings.iter().map(|finding| sarif_result(finding, &loaded.files)).collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "sensor",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            } },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn sarif_result(finding: &Finding, files: &[File]) -> Json {
+    let level = match finding.severity() {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Lint => "note",
+    };
+    let text = match &finding.hint {
+        Some(hint) => format!("{}; {hint}", finding.message),
+        None => finding.message.clone(),
+    };
+    let locations: Vec<Json> = files
+        .get(finding.place.file)
+        .map(|file| {
+            let (start, end) =
+                (file.position(finding.place.bytes.start), file.position(finding.place.bytes.end));
+            json!({ "physicalLocation": {
+                "artifactLocation": { "uri": file.name },
+                "region": {
+                    "startLine": start.line,
+                    "startColumn": start.column,
+                    "endLine": end.line,
+                    "endColumn": end.column,
+                },
+            } })
+        })
+        .into_iter()
+        .collect();
+    json!({
+        "ruleId": finding.code.name(),
+        "level": level,
+        "message": { "text": text },
+        "locations": locations,
+    })
+}
