@@ -26,5 +26,6 @@ pub mod metrics;
 pub mod notify;
 pub mod config;
 pub mod pipeline;
+pub mod detect;
 pub mod driver;
 pub mod cli;

@@ -9,7 +9,7 @@ use crate::event::connect::{Connect, Peer};
 use crate::event::detail::Detail;
 use crate::event::oom::Oom;
 use crate::event::open::Open;
-fn errno_name(_: i64) -> Option<&'static str> { None }
+use crate::fields::names::errno;
 
 /// Arguments beyond this many bytes are cut from the line; `-o json` has them whole.
 const ARGUMENTS_MAX: usize = 200;
@@ -118,10 +118,9 @@ fn result(result: i64, f: &mut Formatter<'_>) -> fmt::Result {
     if result >= 0 {
         return Ok(());
     }
-    match errno_name(result) {
-        Some(name) => write!(f, " = {name}"),
-        None => write!(f, " = {result}"),
-    }
+    let mut name = Vec::new();
+    errno(result.unsigned_abs(), &mut name);
+    write!(f, " = {}", text(&name))
 }
 
 /// Control characters would let an event rewrite the terminal of whoever looks at it.

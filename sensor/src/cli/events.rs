@@ -85,7 +85,7 @@ impl<W: Write> Show<W> {
         match self.format {
             Format::Compact => writeln!(self.out, "{}", Compact(event)),
             Format::Json => {
-                serde_json::to_writer(&mut self.out, &event.number)?;
+                serde_json::to_writer(&mut self.out, &crate::fields::json::object(event))?;
                 self.out.write_all(b"\n")
             }
         }

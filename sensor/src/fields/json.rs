@@ -1,9 +1,11 @@
 //! Field values as text and JSON, for alerts: always valid UTF-8, without control characters.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
+use crate::fields;
 use crate::fields::operand::Operand;
 use crate::fields::source::Source;
 use crate::fields::{Get, Value};
@@ -23,6 +25,21 @@ pub fn json<S: Source>(operand: &Operand, source: &S) -> Json {
         1 => values.pop().unwrap_or_default(),
         _ => Json::Array(values),
     }
+}
+
+/// Every field without an argument that has a value: a whole event.
+pub fn object<S: Source>(source: &S) -> Map<String, Json> {
+    static BARE: LazyLock<Vec<Operand>> = LazyLock::new(|| {
+        fields::all()
+            .filter(|field| field.is_delivered())
+            .filter_map(|field| Operand::parse(field.name, None).ok())
+            .filter(|operand| !operand.is_filter_only())
+            .collect()
+    });
+    BARE.iter()
+        .map(|operand| (operand.field.name.to_owned(), json(operand, source)))
+        .filter(|(_, value)| !value.is_null())
+        .collect()
 }
 
 /// Appends a field's value to output text.

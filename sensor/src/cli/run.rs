@@ -1,0 +1,428 @@
+//! `sensor run`: the agent.
+
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use sensor_common::Kind;
+use sensor_common::counters::Outcome;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::alert::rfc3339;
+use crate::attribution::cgroup::Scope;
+use crate::cli::record::hostname;
+use crate::cli::ruleset;
+use crate::cli::source::{Source, event_kinds, open, scope};
+use crate::config::{self, Config, Overrides};
+use crate::detect::{Detector, kinds, origin};
+use crate::driver::{Control, Live, Stages};
+use crate::event::Event;
+use crate::event::detail::Detail;
+use crate::metrics::counters::Counters;
+use crate::metrics::exporter::Exporter;
+use crate::metrics::health::{Condition, Health};
+use crate::metrics::server;
+use crate::metrics::snapshot::{self, ProbeState, Snapshot};
+use crate::notify::{State, notify};
+use crate::pipeline::{Pipeline, Tally};
+use crate::probe::attach::{self, kinds as bits};
+use crate::rules::Ruleset;
+use crate::sinks::Sinks;
+
+/// The loop says that it turns this often at least, or `/readyz` fails.
+const DRAINING: Duration = Duration::from_secs(5);
+
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// Settings; every key is in docs/config.md
+    #[arg(long, value_name = "FILE", env = "SENSOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Rules files or directories, instead of the shipped ruleset
+    #[arg(short, long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Watch only this cgroup and those below it (a path below the cgroup2 mount)
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<String>,
+    /// Alertmanager to send incidents to
+    #[arg(long, value_name = "URL")]
+    alertmanager: Vec<String>,
+    /// Where to serve /metrics, /livez and /readyz
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Alerts on standard output: pretty, json or none; pretty on a terminal, json otherwise
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<String>,
+    /// Any setting, as in the file (`metrics.enabled=false`)
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    settings: Vec<(String, String)>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("not of the form KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl RunArgs {
+    fn load(&self) -> Result<Config> {
+        let mut overrides = Overrides::default();
+        for (key, value) in &self.settings {
+            overrides.set(key, Some(value));
+        }
+        let rules: Vec<_> = self.rules.iter().map(|path| path.display().to_string()).collect();
+        overrides.set("rules.files", (!rules.is_empty()).then(|| rules.join(",")));
+        overrides.set("events.cgroup", self.cgroup.as_ref());
+        let urls = self.alertmanager.join(",");
+        overrides.set("alertmanager.urls", (!urls.is_empty()).then_some(urls));
+        overrides.set("metrics.listen", self.listen.as_ref());
+        overrides.set("stdout.format", self.output.as_ref());
+        Ok(config::load(self.config.as_deref(), std::env::vars(), &overrides)?)
+    }
+}
+
+/// Runs the agent until a signal.
+pub(super) fn run(arguments: RunArgs) -> Result<()> {
+    let config = arguments.load()?;
+    let rules = ruleset::load(&config.rules.files)?;
+    let control = Control::signals().context("register for signals")?;
+    let node = if config.general.node.is_empty() { hostname() } else { config.general.node.clone() };
+    let scope = match &config.events.cgroup {
+        Some(path) => Some(scope(&path.display().to_string())?),
+        None => None,
+    };
+    let mut outside = Outside::start(&config)?;
+    let ring_bytes = u32::try_from(config.events.ring_size).context("events.ring_size")?;
+    let wanted = kinds(&rules);
+    let mut source = open(scope.as_ref(), ring_bytes, &wanted, true)?;
+    let count = rules.rules().len();
+    outside.serve(&config, &source)?;
+    let mut agent = Agent::new(arguments, &config, Detector::new(rules, &node), outside);
+    agent.report_probes(&source.live);
+    source.prime(&mut agent);
+    agent.canary = start_canary(scope.as_ref());
+    agent.outside.health.holds(Condition::RulesLoaded);
+    tracing::info!("watching with {count} rules; SIGTERM or SIGINT ends it");
+    notify(State::Ready);
+    let balance = source.live.run(&mut source.pipeline, &control, &mut agent)?;
+    notify(State::Stopping);
+    agent.outside.stop(config.general.shutdown_grace);
+    tracing::info!(alerts = agent.alerts, "{balance}");
+    Ok(())
+}
+
+/// What runs beside the event path: sinks and the HTTP server.
+struct Outside {
+    runtime: Runtime,
+    sinks: Arc<Sinks>,
+    counters: Arc<Counters>,
+    health: Arc<Health>,
+    /// What a scrape shows of the containers, as of the last tick.
+    containers: Arc<Mutex<Vec<snapshot::Container>>>,
+    listener: Option<tokio::net::TcpListener>,
+    stop_server: Option<oneshot::Sender<()>>,
+}
+
+impl Outside {
+    /// Starts the sinks and takes the port, before the kernel is touched.
+    fn start(config: &Config) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("sensor-io")
+            .enable_all()
+            .build()
+            .context("start the runtime of sinks and server")?;
+        let counters = Arc::new(Counters::default());
+        let sinks = {
+            let _entered = runtime.enter();
+            Sinks::start(&config.sinks, Arc::clone(&counters), runtime.handle().clone())?
+        };
+        let listener = match config.metrics.enabled {
+            true => Some(runtime.block_on(server::bind(config.metrics.listen))?),
+            false => None,
+        };
+        Ok(Self {
+            runtime,
+            sinks: Arc::new(sinks),
+            counters,
+            health: Arc::default(),
+            containers: Arc::default(),
+            listener,
+            stop_server: None,
+        })
+    }
+
+    /// Serves metrics and health, now that there is something to show.
+    fn serve(&mut self, config: &Config, source: &Source) -> Result<()> {
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let address = listener.local_addr().context("read the address of the metrics")?;
+        let snapshot = snapshot_of(&source.live, Arc::clone(&self.containers));
+        let exporter = Exporter::new(&config.metrics, Arc::clone(&self.counters), snapshot);
+        let (stop, stopped) = oneshot::channel();
+        self.stop_server = Some(stop);
+        let serving = server::serve(listener, Arc::new(exporter), Arc::clone(&self.health), async {
+            // An error means that the sender is gone, which is a reason to stop as well.
+            drop(stopped.await);
+        });
+        self.runtime.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the metrics server ended");
+            }
+        });
+        tracing::info!("metrics on http://{address}/metrics");
+        Ok(())
+    }
+
+    fn stop(mut self, grace: Duration) {
+        let left = self.runtime.block_on(self.sinks.shutdown(grace));
+        if left > 0 {
+            tracing::warn!("{left} alerts could not be delivered within the grace period");
+        }
+        if let Some(stop) = self.stop_server.take() {
+            // The server may have ended by itself.
+            drop(stop.send(()));
+        }
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+/// What a scrape asks for: the kernel's counters now, the rest as of the last tick.
+fn snapshot_of(live: &Live, containers: Arc<Mutex<Vec<snapshot::Container>>>) -> snapshot::Source {
+    let counters = Arc::clone(&live.counters);
+    let probes: Vec<_> = live.outcomes.iter().map(probe_state).collect();
+    Box::new(move || {
+        let counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcomes = std::iter::once(Outcome::Produced).chain(Outcome::LOSSES);
+        let records = outcomes.flat_map(|outcome| {
+            let counters = &counters;
+            event_kinds().into_iter().map(move |kind| snapshot::Records {
+                kind,
+                outcome,
+                count: counters.get(kind, outcome),
+            })
+        });
+        Snapshot {
+            records: records.collect(),
+            ring: None,
+            probes: probes.clone(),
+            containers: containers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            runqueue_wait: counters.run_queue(),
+        }
+    })
+}
+
+fn probe_state(outcome: &attach::Outcome) -> snapshot::Probe {
+    let (hook, state) = match &outcome.state {
+        attach::State::Attached(hook) => (*hook, ProbeState::Attached),
+        attach::State::Off => ("", ProbeState::Off),
+        attach::State::Failed(_) => ("", ProbeState::Failed),
+    };
+    snapshot::Probe { name: outcome.probe.to_owned(), hook: hook.to_owned(), state }
+}
+
+/// The sensor executes itself, and is ready when it has seen that.
+fn start_canary(scope: Option<&Scope>) -> Option<Child> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("canary");
+    if let Some(scope) = scope {
+        command.arg("--cgroup").arg(&scope.path);
+    }
+    command
+        .spawn()
+        .inspect_err(|error| tracing::warn!(%error, "cannot start the canary: readiness is not known"))
+        .ok()
+}
+
+/// The stages below the pipeline.
+struct Agent {
+    arguments: RunArgs,
+    detector: Detector,
+    outside: Outside,
+    canary: Option<Child>,
+    /// A ruleset that is being loaded by another thread.
+    reloading: Option<Receiver<Result<(Config, Ruleset)>>>,
+    /// Which kinds the kernel side was told to send.
+    kinds: u64,
+    tally: Tally,
+    alerts: u64,
+    grace: Duration,
+}
+
+impl Agent {
+    fn new(arguments: RunArgs, config: &Config, detector: Detector, outside: Outside) -> Self {
+        outside.counters.rules.install(names(detector.ruleset()));
+        Self {
+            kinds: bits(kinds(detector.ruleset())),
+            arguments,
+            detector,
+            outside,
+            canary: None,
+            reloading: None,
+            tally: Tally::default(),
+            alerts: 0,
+            grace: config.general.shutdown_grace,
+        }
+    }
+
+    fn report_probes(&self, live: &Live) {
+        for outcome in &live.outcomes {
+            if let attach::State::Failed(reason) = &outcome.state {
+                tracing::warn!("probe {} is not attached: {reason}", outcome.probe);
+            }
+        }
+        self.outside.health.holds(Condition::Attached);
+    }
+
+    /// Whether this is the sensor's own marker, which is no business of the rules.
+    fn is_canary(&mut self, event: &Event<'_>) -> bool {
+        let Some(canary) = &self.canary else { return false };
+        if event.process.id.pid != canary.id() {
+            return false;
+        }
+        match event.detail {
+            Detail::Exec => self.outside.health.holds(Condition::CanarySeen),
+            Detail::Exit(_) => self.reap(),
+            _ => {}
+        }
+        true
+    }
+
+    fn reap(&mut self) {
+        if let Some(mut canary) = self.canary.take()
+            && let Err(error) = canary.wait()
+        {
+            tracing::debug!(%error, "wait for the canary");
+        }
+    }
+
+    /// Adds what the pipeline counted since the last time.
+    fn count(&mut self, tally: &Tally) {
+        let counters = &self.outside.counters;
+        for kind in event_kinds() {
+            counters.delivered.of(kind).add(tally.delivered(kind) - self.tally.delivered(kind));
+        }
+        let names = crate::event::decode::Malformed::ALL_NAMES;
+        for (index, name) in names.into_iter().enumerate() {
+            let new = tally.malformed[index] - self.tally.malformed[index];
+            if new > 0 {
+                counters.malformed.add(&name, new);
+            }
+        }
+        self.tally.clone_from(tally);
+        let ruleset = self.detector.ruleset();
+        for (counter, (rule, evaluated)) in counters.rules.get().iter().zip(ruleset.evaluated()) {
+            counter.evaluated.add(evaluated.saturating_sub(counter.evaluated.get()));
+            counter.matched.add(rule.matched().saturating_sub(counter.matched.get()));
+        }
+    }
+
+    fn show_containers(&self, pipeline: &Pipeline) {
+        let mut containers: Vec<snapshot::Container> = Vec::new();
+        for (id, attribution) in pipeline.cgroups.snapshot() {
+            if attribution.container.is_none() && attribution.unit.is_none() {
+                continue;
+            }
+            let origin = origin(&attribution);
+            match containers.iter_mut().find(|known| known.origin == origin) {
+                Some(known) => known.cgroup_ids.push(id),
+                None => containers.push(snapshot::Container {
+                    origin,
+                    cgroup_path: attribution.cgroup_path.clone(),
+                    cgroup_ids: vec![id],
+                }),
+            }
+        }
+        *self.outside.containers.lock().unwrap_or_else(PoisonError::into_inner) = containers;
+    }
+
+    /// Takes a ruleset that another thread has finished loading.
+    fn take_reloaded(&mut self) {
+        let Some(reloading) = &self.reloading else { return };
+        let loaded = match reloading.try_recv() {
+            Ok(loaded) => loaded,
+            Err(TryRecvError::Empty) => return,
+            Err(TryRecvError::Disconnected) => Err(anyhow::anyhow!("the loading thread ended")),
+        };
+        self.reloading = None;
+        match loaded.and_then(|(config, ruleset)| self.apply(&config, ruleset)) {
+            Ok(count) => {
+                let now = rfc3339(now_ns());
+                self.outside.counters.reload.succeeded(jiff::Timestamp::now());
+                tracing::info!("reloaded: {count} rules from {now}");
+            }
+            Err(error) => {
+                self.outside.counters.reload.failed();
+                tracing::error!("not reloaded, the old rules stay: {error:#}");
+            }
+        }
+        notify(State::Ready);
+    }
+
+    fn apply(&mut self, config: &Config, ruleset: Ruleset) -> Result<usize> {
+        let Outside { runtime, sinks, .. } = &self.outside;
+        runtime.block_on(sinks.reload(&config.sinks, self.grace))?;
+        let new = bits(kinds(&ruleset));
+        if new & !self.kinds != 0 {
+            tracing::warn!("the new rules ask for events that this run does not watch: restart it");
+        }
+        self.outside.counters.rules.install(names(&ruleset));
+        let count = ruleset.rules().len();
+        self.detector.replace(ruleset);
+        Ok(count)
+    }
+}
+
+fn names(
+    ruleset: &Ruleset,
+) -> Vec<(Arc<str>, crate::rules::priority::Priority)> {
+    ruleset.rules().iter().map(|rule| (Arc::clone(&rule.name), rule.priority)).collect()
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+impl Stages for Agent {
+    fn event(&mut self, event: &Event<'_>) {
+        if self.is_canary(event) {
+            return;
+        }
+        let counters = &self.outside.counters;
+        counters.events.of(event.detail.kind()).add(1);
+        if let Detail::Oom(_) = event.detail {
+            counters.oom_kills.add(&origin(event.attribution), 1);
+        }
+        let (sinks, alerts) = (&self.outside.sinks, &mut self.alerts);
+        self.detector.detect(event, |alert| {
+            *alerts += 1;
+            sinks.dispatch(alert);
+        });
+    }
+
+    fn tick(&mut self, pipeline: &mut Pipeline, _source: &Live) {
+        self.outside.health.holds_for(Condition::Draining, DRAINING);
+        self.count(&pipeline.tally);
+        self.show_containers(pipeline);
+        self.take_reloaded();
+        notify(State::Watchdog);
+    }
+
+    /// Rules are read and compiled beside the event path, which goes on with the old ones.
+    fn reload(&mut self) {
+        notify(State::Reloading);
+        let (sender, receiver) = sync_channel(1);
+        self.reloading = Some(receiver);
+        let loading = self.arguments.load();
+        std::thread::spawn(move || {
+            let loaded = loading.and_then(|config| {
+                let ruleset = ruleset::load(&config.rules.files)?;
+                Ok((config, ruleset))
+            });
+            // Nobody waits for it when the sensor stops.
+            drop(sender.send(loaded));
+        });
+    }
+}
