@@ -75,7 +75,9 @@ pub struct RuleOptions {
 #[derive(Debug)]
 pub struct MacroDefinition {
     pub condition: Text,
-    pub visibility: usize,
+    /// Where it was defined first, and where it was defined or changed last.
+    pub first: usize,
+    pub last: usize,
     pub item: Item,
 }
 
@@ -97,11 +99,11 @@ const APPENDABLE: &[&str] = &["condition", "output", "desc", "tags", "exceptions
 /// Merges the entries of all files.
 pub fn collect(entries: &[Entry], findings: &mut Vec<Finding>) -> Definitions {
     let mut definitions = Definitions::default();
-    for (visibility, entry) in entries.iter().enumerate() {
+    for (number, entry) in entries.iter().enumerate() {
         let mut reading = Reading { entry, findings };
         match entry.kind {
             EntryKind::Rule => definitions.rule(&mut reading),
-            EntryKind::Macro => definitions.macro_(&mut reading, visibility),
+            EntryKind::Macro => definitions.macro_(&mut reading, number),
             EntryKind::List => definitions.list(&mut reading),
             EntryKind::EngineVersion => requirements::engine_version(&mut reading),
             EntryKind::PluginVersions => requirements::plugin_versions(&mut reading),
@@ -255,7 +257,7 @@ impl Definitions {
         known
     }
 
-    fn macro_(&mut self, reading: &mut Reading<'_>, visibility: usize) {
+    fn macro_(&mut self, reading: &mut Reading<'_>, number: usize) {
         if !is_identifier(&reading.entry.name.text) {
             let message = "Macro has an invalid name. Macro names should match a regular expression: [a-zA-Z]+[a-zA-Z0-9_]*";
             warn_of_name(reading, Code::InvalidMacroName, message);
@@ -265,7 +267,8 @@ impl Definitions {
         let name = reading.entry.name.text.clone();
         let item = reading.entry.item();
         if changes.is_empty() {
-            self.macros.insert(name, MacroDefinition { condition, visibility, item });
+            let first = self.macros.get(&name).map_or(number, |known| known.first);
+            self.macros.insert(name, MacroDefinition { condition, first, last: number, item });
             return;
         }
         let Some(known) = self.macros.get_mut(&name) else {
@@ -274,7 +277,7 @@ impl Definitions {
         };
         let append = changes.iter().any(|(_, change)| *change == Change::Append);
         change_text(&mut known.condition, &condition, append);
-        known.visibility = visibility;
+        known.last = number;
     }
 
     fn list(&mut self, reading: &mut Reading<'_>) {

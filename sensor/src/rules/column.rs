@@ -7,6 +7,7 @@ use crate::fields::{Get, Type};
 use crate::rules::ast::{Argument, Function, Span, Term, TermKind};
 use crate::rules::error::{Code, Fault};
 use crate::rules::program::{Access, Column, ColumnId, ColumnKind, Program};
+use crate::rules::text::Place;
 use crate::rules::transform::{Call, Input};
 
 /// The columns that are known by name.
@@ -29,7 +30,7 @@ impl Columns {
         match &term.kind {
             TermKind::Field { name, argument } => {
                 let operand = operand(name, argument.as_deref(), &term.span)?;
-                self.note_missing(&operand, &term.span, notes);
+                self.note_missing(&operand, term.span.place(), notes);
                 Ok(self.field(operand, program))
             }
             TermKind::Call { function, arguments, index } => {
@@ -75,14 +76,15 @@ impl Columns {
         })
     }
 
-    fn note_missing(&mut self, operand: &Operand, span: &Span, notes: &mut Vec<Fault>) {
+    /// Warns once of a field without data.
+    pub fn note_missing(&mut self, operand: &Operand, place: Place, notes: &mut Vec<Fault>) {
         let name = operand.field.name;
         if operand.field.is_delivered() || !self.missing.insert(name) {
             return;
         }
         let message = format!("`{name}` is absent from every event: its data is not collected");
-        let fault = Fault::new(Code::FieldNotDelivered, span.place(), message);
-        notes.push(fault.hint("conditions on it are false"));
+        let fault = Fault::new(Code::FieldNotDelivered, place, message);
+        notes.push(fault);
     }
 
     fn input(

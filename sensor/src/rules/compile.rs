@@ -24,8 +24,10 @@ const CHECKS_MAX: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct Macro {
     pub expr: Arc<Expr>,
-    /// A macro sees those that were defined before it.
-    pub visibility: usize,
+    /// Where it was defined first, and where it was defined or changed last. A macro sees those
+    /// whose first definition stands before its own last.
+    pub first: usize,
+    pub last: usize,
 }
 
 /// A condition that was compiled.
@@ -138,6 +140,10 @@ impl<'a> Compiler<'a> {
             Some(compiled) => compiled.clone(),
             None => {
                 let expr = Arc::clone(&found.expr);
+                // While it is compiled, a reference to it is a loop.
+                let message = format!("reference loop in macro '{name}'");
+                let looped = Fault::new(Code::Validate, span.place(), message);
+                self.compiled_macros.insert(name.to_owned(), Err(vec![looped]));
                 let compiled = self.compile(&expr);
                 self.compiled_macros.insert(name.to_owned(), compiled.clone());
                 compiled

@@ -28,6 +28,14 @@ struct Bucket {
 /// Stands for every event type that a condition does not name.
 const OTHER: &str = "\0";
 
+/// What is known of the events that a condition is specialised to.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    event_type: &'a str,
+    /// Falco's warning about event types takes `evt.dir` for unknown.
+    direction: bool,
+}
+
 impl Index {
     /// Builds the index for rules by number and condition.
     pub fn build(compiler: &mut Compiler<'_>, rules: &[(usize, NodeId)]) -> Self {
@@ -36,9 +44,10 @@ impl Index {
         let mut index = Self::default();
         for name in types {
             let mut memo = HashMap::new();
+            let known = Known { event_type: &name, direction: true };
             let specialised = rules
                 .iter()
-                .map(|(rule, node)| (*rule, specialise(compiler, *node, &name, &mut memo)));
+                .map(|(rule, node)| (*rule, specialise(compiler, *node, known, &mut memo)));
             let possible: Vec<_> = specialised.collect();
             let is_possible = |node: NodeId| compiler.program.nodes[node] != Node::Constant(false);
             let rules = possible.into_iter().filter(|(_, node)| is_possible(*node)).collect();
@@ -88,7 +97,8 @@ pub enum Reach {
 /// What event types a condition can match.
 pub fn reach(compiler: &mut Compiler<'_>, node: NodeId) -> Reach {
     let possible = |compiler: &mut Compiler<'_>, name: &str| {
-        let node = specialise(compiler, node, name, &mut HashMap::new());
+        let known = Known { event_type: name, direction: false };
+        let node = specialise(compiler, node, known, &mut HashMap::new());
         compiler.program.nodes[node] != Node::Constant(false)
     };
     if possible(compiler, OTHER) {
@@ -105,28 +115,28 @@ pub fn reach(compiler: &mut Compiler<'_>, node: NodeId) -> Reach {
 fn specialise(
     compiler: &mut Compiler<'_>,
     node: NodeId,
-    event_type: &str,
+    known: Known<'_>,
     memo: &mut HashMap<NodeId, NodeId>,
 ) -> NodeId {
-    if let Some(known) = memo.get(&node) {
-        return *known;
+    if let Some(done) = memo.get(&node) {
+        return *done;
     }
     let specialised = match compiler.program.nodes[node].clone() {
         Node::Constant(value) => Node::Constant(value),
-        Node::Check(check) => match known(&compiler.program, check, event_type) {
+        Node::Check(check) => match known.value(&compiler.program, check) {
             Some(value) => Node::Constant(value),
             None => Node::Check(check),
         },
         Node::Not(inner) => {
-            let inner = specialise(compiler, inner, event_type, memo);
+            let inner = specialise(compiler, inner, known, memo);
             match compiler.program.nodes[inner] {
                 Node::Constant(value) => Node::Constant(!value),
                 Node::Not(twice) => compiler.program.nodes[twice].clone(),
                 _ => Node::Not(inner),
             }
         }
-        Node::And(inner) => joined(compiler, &inner, event_type, memo, false),
-        Node::Or(inner) => joined(compiler, &inner, event_type, memo, true),
+        Node::And(inner) => joined(compiler, &inner, known, memo, false),
+        Node::Or(inner) => joined(compiler, &inner, known, memo, true),
     };
     let id = compiler.node(specialised);
     memo.insert(node, id);
@@ -137,13 +147,13 @@ fn specialise(
 fn joined(
     compiler: &mut Compiler<'_>,
     operands: &[NodeId],
-    event_type: &str,
+    known: Known<'_>,
     memo: &mut HashMap<NodeId, NodeId>,
     decides: bool,
 ) -> Node {
     let mut left = Vec::with_capacity(operands.len());
     for operand in operands {
-        let operand = specialise(compiler, *operand, event_type, memo);
+        let operand = specialise(compiler, *operand, known, memo);
         match compiler.program.nodes[operand] {
             Node::Constant(value) if value == decides => return Node::Constant(decides),
             Node::Constant(_) => {}
@@ -172,20 +182,21 @@ fn cost(program: &Program, node: NodeId) -> u32 {
     }
 }
 
-/// What a check is for every event of a type, where that is certain.
-fn known(program: &Program, check: CheckId, event_type: &str) -> Option<bool> {
-    let check = &program.checks[check];
-    let ColumnKind::Field(operand) = &program.columns[check.column].kind else { return None };
-    let text = |text: &str| check.comparison.holds(Value::Bytes(text.as_bytes()));
-    match operand.field.name {
-        "evt.type" => text(event_type),
-        "syscall.type" if event_type == OTHER || event_types::is_syscall(event_type) => {
-            text(event_type)
+impl Known<'_> {
+    /// What a check is for all such events, where that is certain.
+    fn value(self, program: &Program, check: CheckId) -> Option<bool> {
+        let check = &program.checks[check];
+        let ColumnKind::Field(operand) = &program.columns[check.column].kind else { return None };
+        let text = |text: &str| check.comparison.holds(Value::Bytes(text.as_bytes()));
+        let name = self.event_type;
+        match operand.field.name {
+            "evt.type" => text(name),
+            "syscall.type" if name == OTHER || event_types::is_syscall(name) => text(name),
+            "syscall.type" => Some(false),
+            "evt.dir" if self.direction => text("<"),
+            "evt.num" => number_of_event(&check.comparison),
+            _ => None,
         }
-        "syscall.type" => Some(false),
-        "evt.dir" => text("<"),
-        "evt.num" => number_of_event(&check.comparison),
-        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::rules::ast::{Expr, ExprKind};
 use crate::rules::collect::{Definitions, RuleDefinition, collect};
+use crate::rules::column::Columns;
 use crate::rules::compile::{Compiler, Macro, undefined_macro};
 use crate::rules::error::{Code, Fault, Finding, Item, Severity};
 use crate::rules::index::{Index, Reach, reach};
@@ -92,7 +93,7 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
             let text = Arc::new(one.condition);
             match parser::parse(&text) {
                 Ok(expr) => {
-                    Some((name, Macro { expr: Arc::new(expr), visibility: one.visibility }))
+                    Some((name, Macro { expr: Arc::new(expr), first: one.first, last: one.last }))
                 }
                 Err(fault) => {
                     findings.push(fault.within(vec![one.item]));
@@ -134,7 +135,7 @@ fn check_macros(
         };
         let mut faults = Vec::new();
         visit_macros(&own.expr, &mut |name, expr| {
-            let visible = macros.get(name).is_some_and(|other| other.visibility < own.visibility);
+            let visible = macros.get(name).is_some_and(|other| other.first < own.last);
             if name == item.name {
                 let message = format!("reference loop in macro '{name}'");
                 faults.push(Fault::new(Code::Validate, expr.span.place(), message));
@@ -205,8 +206,8 @@ fn rule(
             None
         }
     };
-    let template = problems.template(&definition, options);
     problems.notes(std::mem::take(&mut compiler.notes));
+    let template = problems.template(&definition, options, &mut compiler.columns);
     let (compiled, template) = (compiled?, template?);
     problems.reach(reach(compiler, compiled.node));
     let RuleDefinition {
@@ -275,7 +276,12 @@ impl<'a> Problems<'a> {
         self.findings.extend(notes.into_iter().map(|note| note.within(within.clone())));
     }
 
-    fn template(&mut self, definition: &RuleDefinition, options: &Options) -> Option<Template> {
+    fn template(
+        &mut self,
+        definition: &RuleDefinition,
+        options: &Options,
+        columns: &mut Columns,
+    ) -> Option<Template> {
         let output = &definition.output;
         let place = output.place(0..output.text.len());
         let within =
@@ -297,7 +303,7 @@ impl<'a> Problems<'a> {
             text.append(&Text::unplaced(&append.extra_output));
         }
         let mut notes = Vec::new();
-        let template = Template::parse(&Arc::new(text), &mut notes);
+        let template = Template::parse(&Arc::new(text), columns, &mut notes);
         self.findings.extend(notes.into_iter().map(|note| note.within(within.clone())));
         template.map_err(|faults| self.report(faults, Code::CompileOutput, &within)).ok()
     }

@@ -42,10 +42,15 @@ const WIDTH_MAX: usize = 4096;
 
 impl Template {
     /// Compiles an output text; every error in it is reported.
-    pub fn parse(text: &Arc<Text>, notes: &mut Vec<Fault>) -> Result<Self, Vec<Fault>> {
+    pub fn parse(
+        text: &Arc<Text>,
+        columns: &mut Columns,
+        notes: &mut Vec<Fault>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut template = Self::default();
         let mut faults = Vec::new();
         let whole = &text.text;
+        let mut reader = Reader { text, columns, notes };
         // Falco's "print even when values are missing": it is always so.
         let mut at = usize::from(whole.starts_with('*'));
         while let Some(percent) = whole[at..].find('%') {
@@ -56,7 +61,7 @@ impl Template {
                 at += 1;
                 continue;
             }
-            match token(text, at, notes) {
+            match reader.token(at) {
                 Ok((piece, length)) => {
                     template.pieces.push(piece);
                     at += length;
@@ -138,79 +143,73 @@ fn fitted(text: &str, width: usize) -> String {
     format!("{text:<width$.width$}")
 }
 
-/// What follows a percent sign, and how long it is.
-fn token(
-    text: &Arc<Text>,
-    start: usize,
-    notes: &mut Vec<Fault>,
-) -> Result<(Piece, usize), Vec<Fault>> {
-    let rest = &text.text[start..];
-    let digits = rest.len() - rest.trim_start_matches(|char: char| char.is_ascii_digit()).len();
-    let width = match &rest[..digits] {
-        "" => None,
-        digits => match digits.parse().ok().filter(|width| *width <= WIDTH_MAX) {
-            Some(width) => Some(width),
-            None => {
-                let place = text.place(start..start + digits.len());
-                let message =
-                    format!("a column of {digits} characters: at most {WIDTH_MAX} are possible");
-                return Err(vec![Fault::new(Code::CompileOutput, place, message)]);
-            }
-        },
-    };
-    let start = start + digits;
-    let rest = &rest[digits..];
-    let is_call = Function::ALL.iter().any(|function| {
-        rest.strip_prefix(function.name()).is_some_and(|after| after.starts_with('('))
-    });
-    let (piece, length) =
-        if is_call { call(text, start, width, notes)? } else { field(text, start, width, notes)? };
-    Ok((piece, digits + length))
+/// Reads the tokens of an output text.
+struct Reader<'a> {
+    text: &'a Arc<Text>,
+    columns: &'a mut Columns,
+    notes: &'a mut Vec<Fault>,
 }
 
-fn call(
-    text: &Arc<Text>,
-    start: usize,
-    width: Option<usize>,
-    notes: &mut Vec<Fault>,
-) -> Result<(Piece, usize), Vec<Fault>> {
-    let rest = Arc::new(text.part(start..text.text.len()));
-    let (term, length) = parser::parse_term(&rest).map_err(|fault| vec![fault])?;
-    let mut program = Program::default();
-    let column = Columns::default().compile(&term, &mut program, notes)?;
-    let name = term.span.as_str().to_owned();
-    Ok((Piece::Call { call: Box::new(Call { name, program, column }), width }, length))
+impl Reader<'_> {
+    /// What follows a percent sign, and how long it is.
+    fn token(&mut self, start: usize) -> Result<(Piece, usize), Vec<Fault>> {
+        let rest = &self.text.text[start..];
+        let digits = rest.len() - rest.trim_start_matches(|char: char| char.is_ascii_digit()).len();
+        let width = match &rest[..digits] {
+            "" => None,
+            digits => match digits.parse().ok().filter(|width| *width <= WIDTH_MAX) {
+                Some(width) => Some(width),
+                None => {
+                    let place = self.text.place(start..start + digits.len());
+                    let message = format!(
+                        "a column of {digits} characters: at most {WIDTH_MAX} are possible"
+                    );
+                    return Err(vec![Fault::new(Code::CompileOutput, place, message)]);
+                }
+            },
+        };
+        let rest = &rest[digits..];
+        let is_call = Function::ALL.iter().any(|function| {
+            rest.strip_prefix(function.name()).is_some_and(|after| after.starts_with('('))
+        });
+        let start = start + digits;
+        let (piece, length) =
+            if is_call { self.call(start, width)? } else { self.field(start, width)? };
+        Ok((piece, digits + length))
+    }
+
+    fn call(&mut self, start: usize, width: Option<usize>) -> Result<(Piece, usize), Vec<Fault>> {
+        let rest = Arc::new(self.text.part(start..self.text.text.len()));
+        let (term, length) = parser::parse_term(&rest).map_err(|fault| vec![fault])?;
+        let mut program = Program::default();
+        let column = Columns::default().compile(&term, &mut program, self.notes)?;
+        let name = term.span.as_str().to_owned();
+        Ok((Piece::Call { call: Box::new(Call { name, program, column }), width }, length))
+    }
+
+    /// The longest field that the text begins with: `%proc.names` is `proc.name` and an `s`.
+    fn field(&mut self, start: usize, width: Option<usize>) -> Result<(Piece, usize), Vec<Fault>> {
+        let rest = &self.text.text[start..];
+        let word_end = rest.find(|char| !is_field_char(char)).unwrap_or(rest.len());
+        let word = &rest[..word_end];
+        let (operand, length) = match with_argument(self.text, start) {
+            Some(found) => found,
+            None => (1..=word.len())
+                .rev()
+                .find_map(|length| Some((Operand::parse(word.get(..length)?, None).ok()?, length)))
+                .ok_or_else(|| vec![unknown(self.text, start, word)])?,
+        };
+        let place = self.text.place(start..start + length);
+        self.columns.note_missing(&operand, place, self.notes);
+        let is_buffer = operand.value_type == Type::Buffer;
+        let width = width.or(is_buffer.then_some(BUFFER_WIDTH));
+        Ok((Piece::Field { operand, width }, length))
+    }
 }
 
-/// The longest field that the text begins with: `%proc.names` is `proc.name` and an `s`.
-fn field(
-    text: &Arc<Text>,
-    start: usize,
-    width: Option<usize>,
-    notes: &mut Vec<Fault>,
-) -> Result<(Piece, usize), Vec<Fault>> {
-    let rest = &text.text[start..];
-    let word_end = rest
-        .find(|char: char| !char.is_ascii_alphanumeric() && !matches!(char, '.' | '_' | '-' | '/'))
-        .unwrap_or(rest.len());
-    let word = &rest[..word_end];
-    let (operand, length) = match with_argument(text, start) {
-        Some(found) => found,
-        None => (1..=word.len())
-            .rev()
-            .find_map(|length| Some((Operand::parse(word.get(..length)?, None).ok()?, length)))
-            .ok_or_else(|| vec![unknown(text, start, word)])?,
-    };
-    if !operand.field.is_delivered() {
-        let place = text.place(start..start + length);
-        let name = operand.field.name;
-        let message = format!("`{name}` is absent from every event: its data is not collected");
-        notes.push(Fault::new(Code::FieldNotDelivered, place, message));
-    }
-    if operand.value_type == Type::Buffer {
-        return Ok((Piece::Field { operand, width: Some(width.unwrap_or(BUFFER_WIDTH)) }, length));
-    }
-    Ok((Piece::Field { operand, width }, length))
+/// Labels after a dot may hold more than a field's name does.
+fn is_field_char(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-' | '/')
 }
 
 /// Buffers are shown in part.
