@@ -114,13 +114,14 @@ fn prometheus_scrapes_and_understands() {
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: sensor\n  static_configs: [{{targets: ['{target}']}}]\n"
     );
     let package = ("prometheus", "prometheus");
-    let prometheus = Server::start(package, free_address(), &config, |address, directory, config| {
-        vec![
-            format!("--config.file={}", config.display()),
-            format!("--storage.tsdb.path={}", directory.join("data").display()),
-            format!("--web.listen-address={address}"),
-        ]
-    });
+    let prometheus =
+        Server::start(package, free_address(), &config, |address, directory, config| {
+            vec![
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={}", directory.join("data").display()),
+                format!("--web.listen-address={address}"),
+            ]
+        });
     let health = wait_for("the target was scraped", || {
         let targets = prometheus.json("/api/v1/targets")?;
         let target = &targets["data"]["activeTargets"][0];

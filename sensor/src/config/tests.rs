@@ -207,6 +207,33 @@ fn mistakes_outside_the_file_name_their_origin() {
 }
 
 #[test]
+fn the_daemonset_names_variables_and_keys_that_exist() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/daemonset.yaml");
+    let manifest = std::fs::read_to_string(path).unwrap();
+    let variables: Vec<&str> =
+        manifest.lines().filter_map(|line| line.trim().strip_prefix("- name: SENSOR_")).collect();
+    assert!(!variables.is_empty());
+    for name in variables {
+        let variable = format!("SENSOR_{name}");
+        assert!(KEYS.iter().any(|key| key.variable() == variable), "{variable}");
+    }
+    let port = Metrics::default().listen.port();
+    for place in [
+        format!("prometheus.io/port: \"{port}\""),
+        format!("value: 0.0.0.0:{port}"),
+        format!("containerPort: {port}"),
+    ] {
+        assert!(manifest.contains(&place), "{place}");
+    }
+    let (_, rest) = manifest.split_once("sensor.yaml: |\n").unwrap();
+    let (embedded, _) = rest.split_once("---").unwrap();
+    // The comments show settings, too: they have to be right when somebody takes the `#` away.
+    let text = embedded.replace("# alertmanager", "alertmanager").replace("#   urls", "  urls");
+    let config = config_of(&text).expect("the embedded settings are valid");
+    assert_eq!(config.sinks.alertmanager.urls.len(), 1);
+}
+
+#[test]
 fn key_names_are_unique_and_none_is_another_ones_section() {
     for (index, key) in KEYS.iter().enumerate() {
         for other in &KEYS[index + 1..] {

@@ -27,20 +27,18 @@ impl Layout {
             let Some((left, right)) = line.split_once(" - ") else { continue };
             let mut left = left.split(' ').skip(3);
             let (Some(root), Some(point)) = (left.next(), left.next()) else { continue };
-            let mount = || Mount { point: PathBuf::from(point), root: root.to_owned() };
+            let mount = Mount { point: PathBuf::from(point), root: root.to_owned() };
             let mut right = right.split(' ');
             match right.next() {
-                // The first mount is the one that was there before a container runtime's own.
-                Some("cgroup2") if layout.unified.is_none() => layout.unified = Some(mount()),
+                Some("cgroup2") => mount.take_if_wider(&mut layout.unified),
                 Some("cgroup") => {
                     for option in right.nth(1).unwrap_or_default().split(',') {
-                        let slot = match option {
-                            "cpu" => &mut layout.cpu,
-                            "cpuacct" => &mut layout.cpuacct,
-                            "memory" => &mut layout.memory,
-                            _ => continue,
-                        };
-                        slot.get_or_insert_with(mount);
+                        match option {
+                            "cpu" => mount.take_if_wider(&mut layout.cpu),
+                            "cpuacct" => mount.take_if_wider(&mut layout.cpuacct),
+                            "memory" => mount.take_if_wider(&mut layout.memory),
+                            _ => {}
+                        }
                     }
                 }
                 _ => {}
@@ -74,10 +72,26 @@ impl Layout {
 }
 
 impl Mount {
+    /// Takes the place of `known` if it covers it, or shows more than it: from inside of a cgroup
+    /// namespace the host's hierarchy has a root like `/../../..`, and the namespace's own has `/`.
+    fn take_if_wider(&self, known: &mut Option<Self>) {
+        let wider = known.as_ref().is_none_or(|known| {
+            known.point == self.point || self.root.len() > known.root.len() && self.is_hosts()
+        });
+        if wider {
+            *known = Some(self.clone());
+        }
+    }
+
+    fn is_hosts(&self) -> bool {
+        self.root.starts_with("/..")
+    }
+
     /// The directory of a cgroup, if this mount shows it.
     fn at(&self, cgroup_path: &str) -> Option<PathBuf> {
         let below = match self.root.as_str() {
             "/" => cgroup_path,
+            _ if self.is_hosts() => cgroup_path,
             root => cgroup_path.strip_prefix(root)?,
         };
         let below = Path::new(below.trim_start_matches('/'));

@@ -141,6 +141,20 @@ fn layouts() {
         Layout::parse(unified),
         Layout { unified: mount("/sys/fs/cgroup"), ..Layout::default() }
     );
+    // In a pod: its own hierarchy, and the host's mounted over it or elsewhere.
+    let own = "1 0 0:25 / /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
+    for (hosts, expected) in [
+        ("2 1 0:25 /../../.. /sys/fs/cgroup ro - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup"),
+        ("2 1 0:25 /../../.. /host/cgroup ro - cgroup2 cgroup2 rw\n", "/host/cgroup"),
+    ] {
+        for text in [format!("{own}{hosts}"), format!("{hosts}{own}")] {
+            // Under the same name the later one is what is seen.
+            let layout = Layout::parse(&text);
+            assert_eq!(layout.unified.unwrap().point, Path::new(expected), "{text}");
+        }
+    }
+    let container = "9 1 0:25 /docker/x /var/lib/x rw - cgroup2 cgroup2 rw\n";
+    assert_eq!(Layout::parse(&format!("{own}{container}")), Layout::parse(own));
     assert_eq!(Layout::parse("nothing of interest\n - \n"), Layout::default());
 }
 
@@ -184,6 +198,8 @@ fn each_layout_is_read_where_its_files_are() {
     // Only a part of the hierarchy is mounted.
     let part = Layout { unified: mount("unified/docker", "/docker"), ..Layout::default() };
     assert!(part.read("/docker/abc").cpu.is_some());
+    let hosts = Layout { unified: mount("unified", "/../.."), ..Layout::default() };
+    assert!(hosts.read("/docker/abc").cpu.is_some());
     for outside in ["/other/abc", "/docker/../docker/abc", "/docker/none"] {
         assert_eq!(part.read(outside), Usage::default(), "{outside}");
     }
