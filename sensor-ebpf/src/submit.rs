@@ -226,7 +226,8 @@ fn wake(kind: Kind, now_ns: u64) -> u64 {
     let urgent = matches!(kind, Kind::Oom | Kind::Cgroup);
     let due = since >= config.wake_interval_ns;
     // A tenth of the interval keeps a full ring from waking for each record that it loses.
-    let filling = since >= config.wake_interval_ns / 10 && RING.query(BPF_RB_AVAIL_DATA) >= u64::from(config.wake_bytes);
+    let filling = since >= config.wake_interval_ns / 10
+        && RING.query(BPF_RB_AVAIL_DATA) >= u64::from(config.wake_bytes);
     if !(urgent || due || filling) {
         return BPF_RB_NO_WAKEUP;
     }
@@ -254,7 +255,8 @@ pub(crate) fn read_kernel<T: Copy>(from: *const T, to: &mut T) -> bool {
 pub(crate) fn read_user<T: Copy>(from: u64, to: &mut T) -> bool {
     // SAFETY: as in `read_kernel`.
     unsafe {
-        bpf_probe_read_user((&raw mut *to).cast(), size_of::<T>() as u32, from as *const c_void) == 0
+        bpf_probe_read_user((&raw mut *to).cast(), size_of::<T>() as u32, from as *const c_void)
+            == 0
     }
 }
 

@@ -3,9 +3,8 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sensor_common::Kind;
@@ -116,7 +115,8 @@ pub struct Live {
     probes: Option<Probes>,
     ring: Ring,
     pub outcomes: Vec<ProbeOutcome>,
-    pub counters: Counters,
+    /// Scrapes read it from another thread, a few times a minute.
+    pub counters: Arc<Mutex<Counters>>,
     proc: Proc,
     tee: Option<Writer>,
     tee_error: Option<capture::Error>,
@@ -144,7 +144,10 @@ impl std::fmt::Display for Balance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { produced, delivered, lost, dropped } = self;
         let sign = if self.is_exact() { "=" } else { "≠" };
-        write!(f, "{produced} produced {sign} {delivered} delivered + {lost} lost + {dropped} dropped")
+        write!(
+            f,
+            "{produced} produced {sign} {delivered} delivered + {lost} lost + {dropped} dropped"
+        )
     }
 }
 
@@ -154,7 +157,7 @@ impl Live {
         let mut probes = attach(settings, run_queue)?;
         let interval = Duration::from_nanos(settings.config.wake_interval_ns);
         let ring = Ring::new(&mut probes, interval)?;
-        let counters = Counters::new(&mut probes)?;
+        let counters = Arc::new(Mutex::new(Counters::new(&mut probes)?));
         let outcomes = probes.outcomes.clone();
         let probes = Some(probes);
         let (tee, tee_error) = (None, None);
@@ -274,7 +277,8 @@ impl Live {
 
     /// The loss equation, over all kinds that the kernel sends.
     pub fn balance(&self, received: u64) -> Balance {
-        let sum = |outcome| Kind::KERNEL.iter().map(|kind| self.counters.get(*kind, outcome)).sum();
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |outcome| Kind::KERNEL.iter().map(|kind| counters.get(*kind, outcome)).sum();
         let lost = sum(Outcome::LostRing);
         let all_losses: u64 = Outcome::LOSSES.into_iter().map(sum).sum();
         Balance {
@@ -339,11 +343,10 @@ fn clock_offset_ns() -> i64 {
 
 /// Runs the pipeline over a capture: no root, no kernel, no /proc.
 pub fn replay(
-    path: &Path,
+    mut reader: Reader,
     pipeline: &mut Pipeline,
     mut on_event: impl FnMut(&Event<'_>),
-) -> Result<capture::Origin, capture::Error> {
-    let mut reader = Reader::open(path)?;
+) -> Result<(), capture::Error> {
     let mut records = 0_usize;
     while let Some(record) = reader.next()? {
         pipeline.take(record, &mut on_event);
@@ -352,5 +355,5 @@ pub fn replay(
             pipeline.tidy();
         }
     }
-    Ok(reader.origin)
+    Ok(())
 }

@@ -15,8 +15,8 @@ use sensor::pipeline::{Pipeline, Tally};
 use sensor::probe::attach::kinds;
 use sensor::probe::load::Settings;
 use sensor::probe::proc::Proc;
-use sensor_common::config::Config;
 use sensor_common::Kind;
+use sensor_common::config::Config;
 
 use crate::harness::Cgroup;
 

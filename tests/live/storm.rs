@@ -13,7 +13,9 @@ fn storm(cgroup: &Cgroup) {
     let execs = format!("i=0; while [ $i -lt {EXECS} ]; do /bin/busybox true; i=$((i+1)); done");
     let mut workers: Vec<_> = [opens, execs]
         .iter()
-        .map(|script| cgroup.command("/bin/busybox").args(["ash", "-c", script]).spawn().expect("a shell"))
+        .map(|script| {
+            cgroup.command("/bin/busybox").args(["ash", "-c", script]).spawn().expect("a shell")
+        })
         .collect();
     for worker in &mut workers {
         assert!(worker.wait().expect("it ends").success());

@@ -55,7 +55,11 @@ fn try_open(ctx: &impl Arguments, call: Call) {
         path::append(&mut draft, file_path(file))
     } else {
         open.file = Default::default();
-        let base = if dirfd == AT_FDCWD { fs_pwd(task_fs(exit.task)) } else { file_path(exit.file(dirfd)) };
+        let base = if dirfd == AT_FDCWD {
+            fs_pwd(task_fs(exit.task))
+        } else {
+            file_path(exit.file(dirfd))
+        };
         let (len, flags) = path::append(&mut draft, base);
         (len, flags | BASE)
     };

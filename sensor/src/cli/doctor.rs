@@ -7,8 +7,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::attribution::cgroup::Hierarchy;
-use crate::probe::attach::{Outcome, State, attach};
 use crate::cli::source::{SourceArgs, settings};
+use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
 use crate::probe::table::PROBES;
 use crate::probe::{self, kernel};
@@ -35,7 +35,12 @@ pub(super) fn reference() -> String {
     for probe in PROBES {
         for way in probe.ways {
             let programs: Vec<_> = way.programs.iter().map(|program| program.name).collect();
-            text.push_str(&format!("| `{}` | `{}` | {} |\n", probe.name, way.hook, programs.join(", ")));
+            text.push_str(&format!(
+                "| `{}` | `{}` | {} |\n",
+                probe.name,
+                way.hook,
+                programs.join(", ")
+            ));
         }
     }
     text
@@ -140,7 +145,9 @@ fn cgroup_check() -> Check {
             name: "control groups",
             ok: false,
             detail: other.err().map_or("no cgroup2 is mounted".into(), |error| error.to_string()),
-            fix: Some("mount -t cgroup2 none /sys/fs/cgroup: containers are told apart by it".into()),
+            fix: Some(
+                "mount -t cgroup2 none /sys/fs/cgroup: containers are told apart by it".into(),
+            ),
         },
     }
 }

@@ -9,6 +9,10 @@ mod doctor;
 mod events;
 mod profile;
 mod record;
+pub mod rules;
+mod ruleset;
+mod run;
+mod sinks;
 mod source;
 
 use std::io;
@@ -21,7 +25,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::cli::containers::ContainersArgs;
 use crate::cli::events::EventsArgs;
 use crate::cli::profile::ProfileArgs;
-use crate::cli::record::RecordArgs;
+use crate::cli::record::{RecordArgs, ReplayArgs};
+use crate::cli::rules::RulesCommand;
+use crate::cli::run::RunArgs;
+use crate::cli::sinks::SinksCommand;
 use crate::cli::source::SourceArgs;
 
 /// Runtime security, profiles and container metrics from one agent.
@@ -37,6 +44,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Watch, evaluate rules and send alerts: the agent
+    Run(Box<RunArgs>),
     /// Show events as they happen
     Events(EventsArgs),
     /// Profile the processor time of a container, pod, process or cgroup
@@ -45,6 +54,14 @@ enum Command {
     Containers(ContainersArgs),
     /// Write the kernel's records to a file
     Record(RecordArgs),
+    /// Run the rules over such a file, without root
+    Replay(ReplayArgs),
+    /// Check, list, test and explain rules
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Try the destinations of alerts
+    #[command(subcommand)]
+    Sinks(SinksCommand),
     /// Say what this kernel and host support, and the fix for what is missing
     Doctor {
         #[command(flatten)]
@@ -62,7 +79,11 @@ enum Command {
     Docs { directory: std::path::PathBuf },
     /// Do nothing: what the sensor executes to see whether it sees
     #[command(hide = true)]
-    Canary,
+    Canary {
+        /// First move into this cgroup
+        #[arg(long)]
+        cgroup: Option<String>,
+    },
 }
 
 /// Runs the program.
@@ -94,17 +115,22 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Run(arguments) => run::run(*arguments)?,
         Command::Events(arguments) => events::events(&arguments)?,
         Command::Profile(arguments) => profile::profile(&arguments)?,
         Command::Containers(arguments) => containers::containers(&arguments)?,
         Command::Record(arguments) => record::record(&arguments)?,
+        Command::Replay(arguments) => record::replay(&arguments)?,
+        Command::Rules(command) => return Ok(rules::run(command)),
+        Command::Sinks(command) => return sinks::sinks(&command),
         Command::Doctor { source, json } => return doctor::doctor(&source, json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sensor", &mut io::stdout());
         }
         Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
         Command::Docs { directory } => docs(&directory)?,
-        Command::Canary => {}
+        Command::Canary { cgroup: Some(path) } => source::enter(&path)?,
+        Command::Canary { cgroup: None } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,6 +141,7 @@ fn docs(directory: &std::path::Path) -> Result<()> {
         ("config.md", crate::config::docs::reference()),
         ("metrics.md", crate::metrics::docs::reference()),
         ("probes.md", doctor::reference()),
+        ("fields.md", crate::fields::docs::markdown()),
     ];
     for (name, text) in documents {
         std::fs::write(directory.join(name), text)?;

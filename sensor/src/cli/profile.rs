@@ -163,7 +163,8 @@ fn show(report: &Report) -> Result<()> {
 
 fn terminal_width() -> usize {
     const DEFAULT: usize = 120;
-    rustix::termios::tcgetwinsize(io::stdout()).map_or(DEFAULT, |size| usize::from(size.ws_col).max(60))
+    rustix::termios::tcgetwinsize(io::stdout())
+        .map_or(DEFAULT, |size| usize::from(size.ws_col).max(60))
 }
 
 fn write(path: &Path, format: Format, report: &Report) -> Result<()> {

@@ -1,16 +1,22 @@
 //! `sensor record` and `sensor replay`: the kernel's records to a file, and the pipeline over it.
 
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use crate::attribution::cache::Cache;
+use crate::cli::compact::Compact;
 use crate::cli::source::{SourceArgs, event_kinds};
-use crate::driver::{Control, Live, Stages};
+use crate::cli::{colour, ruleset};
+use crate::detect::Detector;
+use crate::driver::{self, Control, Live, Stages};
 use crate::event::Event;
 use crate::pipeline::Pipeline;
-use crate::probe::capture::{Origin, Writer};
+use crate::probe::capture::{Origin, Reader, Writer};
 use crate::probe::kernel;
+use crate::sinks::format::{json_line, pretty};
 
 #[derive(Args, Debug)]
 pub(super) struct RecordArgs {
@@ -21,6 +27,62 @@ pub(super) struct RecordArgs {
     /// Stop after this many events
     #[arg(short = 'n', long)]
     count: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReplayArgs {
+    /// A capture that `sensor record` wrote
+    file: PathBuf,
+    /// Rules files or directories, instead of the shipped ruleset
+    #[arg(short, long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// How to show alerts: pretty or json; pretty on a terminal, json otherwise
+    #[arg(short, long)]
+    output: Option<AlertFormat>,
+    /// Show the events instead of alerts
+    #[arg(long, conflicts_with = "rules")]
+    events: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AlertFormat {
+    Pretty,
+    Json,
+}
+
+/// Runs the same pipeline as `run` over a capture: no root, no kernel.
+pub(super) fn replay(arguments: &ReplayArgs) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut pipeline = Pipeline::new(Cache::default());
+    let mut failed = None;
+    let reader = Reader::open(&arguments.file)?;
+    if arguments.events {
+        driver::replay(reader, &mut pipeline, |event| {
+            if failed.is_none() {
+                failed = writeln!(out, "{}", Compact(event)).err();
+            }
+        })?;
+    } else {
+        let json = match arguments.output {
+            Some(format) => format == AlertFormat::Json,
+            None => !io::stdout().is_terminal(),
+        };
+        let mut detector = Detector::new(ruleset::load(&arguments.rules)?, &reader.origin.hostname);
+        driver::replay(reader, &mut pipeline, |event| {
+            detector.detect(event, |alert| {
+                let mut line = String::new();
+                match json {
+                    true => json_line(&alert, &mut line),
+                    false => pretty(&alert, colour(&io::stdout()), &mut line),
+                }
+                if failed.is_none() {
+                    failed = out.write_all(line.as_bytes()).err();
+                }
+            });
+        })?;
+    }
+    out.flush()?;
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Counts, and otherwise leaves the events alone.

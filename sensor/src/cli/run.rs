@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use sensor_common::Kind;
 use sensor_common::counters::Outcome;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::alert::rfc3339;
 use crate::attribution::cgroup::Scope;
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
@@ -68,7 +66,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 impl RunArgs {
-    fn load(&self) -> Result<Config> {
+    pub(super) fn load(&self) -> Result<Config> {
         let mut overrides = Overrides::default();
         for (key, value) in &self.settings {
             overrides.set(key, Some(value));
@@ -89,7 +87,8 @@ pub(super) fn run(arguments: RunArgs) -> Result<()> {
     let config = arguments.load()?;
     let rules = ruleset::load(&config.rules.files)?;
     let control = Control::signals().context("register for signals")?;
-    let node = if config.general.node.is_empty() { hostname() } else { config.general.node.clone() };
+    let node =
+        if config.general.node.is_empty() { hostname() } else { config.general.node.clone() };
     let scope = match &config.events.cgroup {
         Some(path) => Some(scope(&path.display().to_string())?),
         None => None,
@@ -105,6 +104,7 @@ pub(super) fn run(arguments: RunArgs) -> Result<()> {
     source.prime(&mut agent);
     agent.canary = start_canary(scope.as_ref());
     agent.outside.health.holds(Condition::RulesLoaded);
+    agent.outside.health.holds_for(Condition::Draining, DRAINING);
     tracing::info!("watching with {count} rules; SIGTERM or SIGINT ends it");
     notify(State::Ready);
     let balance = source.live.run(&mut source.pipeline, &control, &mut agent)?;
@@ -163,10 +163,11 @@ impl Outside {
         let exporter = Exporter::new(&config.metrics, Arc::clone(&self.counters), snapshot);
         let (stop, stopped) = oneshot::channel();
         self.stop_server = Some(stop);
-        let serving = server::serve(listener, Arc::new(exporter), Arc::clone(&self.health), async {
-            // An error means that the sender is gone, which is a reason to stop as well.
-            drop(stopped.await);
-        });
+        let serving =
+            server::serve(listener, Arc::new(exporter), Arc::clone(&self.health), async {
+                // An error means that the sender is gone, which is a reason to stop as well.
+                drop(stopped.await);
+            });
         self.runtime.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the metrics server ended");
@@ -183,7 +184,7 @@ impl Outside {
         }
         if let Some(stop) = self.stop_server.take() {
             // The server may have ended by itself.
-            drop(stop.send(()));
+            stop.send(()).ok();
         }
         self.runtime.shutdown_timeout(Duration::from_secs(1));
     }
@@ -232,7 +233,9 @@ fn start_canary(scope: Option<&Scope>) -> Option<Child> {
     }
     command
         .spawn()
-        .inspect_err(|error| tracing::warn!(%error, "cannot start the canary: readiness is not known"))
+        .inspect_err(
+            |error| tracing::warn!(%error, "cannot start the canary: readiness is not known"),
+        )
         .ok()
 }
 
@@ -247,6 +250,8 @@ struct Agent {
     /// Which kinds the kernel side was told to send.
     kinds: u64,
     tally: Tally,
+    /// Evaluations and matches of each rule that metrics have.
+    counted: Vec<(u64, u64)>,
     alerts: u64,
     grace: Duration,
 }
@@ -262,6 +267,7 @@ impl Agent {
             canary: None,
             reloading: None,
             tally: Tally::default(),
+            counted: Vec::new(),
             alerts: 0,
             grace: config.general.shutdown_grace,
         }
@@ -313,9 +319,14 @@ impl Agent {
         }
         self.tally.clone_from(tally);
         let ruleset = self.detector.ruleset();
-        for (counter, (rule, evaluated)) in counters.rules.get().iter().zip(ruleset.evaluated()) {
-            counter.evaluated.add(evaluated.saturating_sub(counter.evaluated.get()));
-            counter.matched.add(rule.matched().saturating_sub(counter.matched.get()));
+        let counts = ruleset.evaluated().into_iter().map(|(rule, count)| (count, rule.matched()));
+        self.counted.resize(ruleset.rules().len(), (0, 0));
+        for ((counter, before), now) in
+            counters.rules.get().iter().zip(&mut self.counted).zip(counts)
+        {
+            counter.evaluated.add(now.0 - before.0);
+            counter.matched.add(now.1 - before.1);
+            *before = now;
         }
     }
 
@@ -349,9 +360,8 @@ impl Agent {
         self.reloading = None;
         match loaded.and_then(|(config, ruleset)| self.apply(&config, ruleset)) {
             Ok(count) => {
-                let now = rfc3339(now_ns());
                 self.outside.counters.reload.succeeded(jiff::Timestamp::now());
-                tracing::info!("reloaded: {count} rules from {now}");
+                tracing::info!("reloaded: {count} rules");
             }
             Err(error) => {
                 self.outside.counters.reload.failed();
@@ -370,19 +380,14 @@ impl Agent {
         }
         self.outside.counters.rules.install(names(&ruleset));
         let count = ruleset.rules().len();
+        self.counted.clear();
         self.detector.replace(ruleset);
         Ok(count)
     }
 }
 
-fn names(
-    ruleset: &Ruleset,
-) -> Vec<(Arc<str>, crate::rules::priority::Priority)> {
+fn names(ruleset: &Ruleset) -> Vec<(Arc<str>, crate::rules::priority::Priority)> {
     ruleset.rules().iter().map(|rule| (Arc::clone(&rule.name), rule.priority)).collect()
-}
-
-fn now_ns() -> i64 {
-    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
 
 impl Stages for Agent {

@@ -108,3 +108,13 @@ pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &[Kind]) 
 pub(super) fn event_kinds() -> Vec<Kind> {
     Kind::KERNEL.iter().copied().filter(|kind| *kind != Kind::Sample).collect()
 }
+
+/// Moves this process into a cgroup, and executes itself there.
+pub(super) fn enter(path: &str) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    let hierarchy = Hierarchy::find().context("read this process's mounts")?;
+    let directory = hierarchy.ok_or(ScopeError::NoHierarchy)?.directory(path);
+    let file = directory.join("cgroup.procs");
+    std::fs::write(&file, "0").with_context(|| format!("write {}", file.display()))?;
+    Err(std::process::Command::new("/proc/self/exe").arg("canary").exec()).context("execute itself")
+}

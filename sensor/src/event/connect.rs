@@ -34,7 +34,9 @@ impl<'a> Connect<'a> {
     pub fn new(record: &'a sensor_common::connect::Connect) -> Self {
         let peer = match record.family {
             AF_INET | AF_INET6 => Peer::Inet(ip(record.family, &record.remote), record.remote_port),
-            AF_UNIX => Peer::Unix(unix(record.unix_path.get(..record.unix_len.into()).unwrap_or(&[]))),
+            AF_UNIX => {
+                Peer::Unix(unix(record.unix_path.get(..record.unix_len.into()).unwrap_or(&[])))
+            }
             other => Peer::Other(other),
         };
         let has_local = matches!(peer, Peer::Inet(..)) && record.local_port != 0;
@@ -60,9 +62,7 @@ fn ip(family: u16, bytes: &[u8; 16]) -> IpAddr {
 /// An abstract name begins with NUL and may hold more; a path ends at its first.
 fn unix(bytes: &[u8]) -> Cow<'_, [u8]> {
     match bytes {
-        [0, name @ ..] => {
-            Cow::Owned([b"@", name].concat())
-        }
+        [0, name @ ..] => Cow::Owned([b"@", name].concat()),
         path => Cow::Borrowed(path.split(|byte| *byte == 0).next().unwrap_or(&[])),
     }
 }

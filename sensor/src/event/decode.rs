@@ -17,10 +17,22 @@ pub enum Record<'a> {
     Fork(Fork),
     Exec(ExecRecord<'a>),
     Exit(Exit),
-    Open { open: Open, call: Call, path: &'a [u8], text: &'a [u8] },
+    Open {
+        open: Open,
+        call: Call,
+        path: &'a [u8],
+        text: &'a [u8],
+    },
     Connect(Connect),
-    Oom { oom: Oom, path: &'a [u8] },
-    Cgroup { cgroup: Cgroup, change: Change, path: &'a [u8] },
+    Oom {
+        oom: Oom,
+        path: &'a [u8],
+    },
+    Cgroup {
+        cgroup: Cgroup,
+        change: Change,
+        path: &'a [u8],
+    },
     /// The profiler's; not an event.
     Sample(&'a [u8]),
     Process(ExecRecord<'a>),

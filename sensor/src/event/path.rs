@@ -48,7 +48,8 @@ pub fn absolute<'a>(base: &[u8], text: &'a [u8]) -> Cow<'a, [u8]> {
 
 /// Whether an absolute path is already in its shortest form.
 fn is_normal(path: &[u8]) -> bool {
-    path == b"/" || path[1..].split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
+    path == b"/"
+        || path[1..].split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
 }
 
 #[cfg(test)]
@@ -79,7 +80,11 @@ mod tests {
             ("/", "", "/"),
             ("/a", "../../../b", "/b"),
         ] {
-            assert_eq!(&*absolute(base.as_bytes(), text.as_bytes()), path.as_bytes(), "{base} {text}");
+            assert_eq!(
+                &*absolute(base.as_bytes(), text.as_bytes()),
+                path.as_bytes(),
+                "{base} {text}"
+            );
         }
     }
 }

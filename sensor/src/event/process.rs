@@ -34,7 +34,8 @@ pub struct ProcessId {
 impl ProcessId {
     /// Whether both name the same process, one of them perhaps by way of /proc.
     pub fn is(self, other: Self) -> bool {
-        self.pid == other.pid && self.start_boot_ns.abs_diff(other.start_boot_ns) < START_TOLERANCE_NS
+        self.pid == other.pid
+            && self.start_boot_ns.abs_diff(other.start_boot_ns) < START_TOLERANCE_NS
     }
 }
 
@@ -162,7 +163,8 @@ impl ProcessTable {
     /// The child runs what its parent runs, until it executes something else.
     pub fn forked(&mut self, fork: &Fork) {
         let header = &fork.header;
-        let program = self.seen(header).map(|parent| Arc::clone(&parent.program)).unwrap_or_default();
+        let program =
+            self.seen(header).map(|parent| Arc::clone(&parent.program)).unwrap_or_default();
         self.insert(Process {
             id: ProcessId { pid: fork.child_tgid, start_boot_ns: fork.child_start_boot_ns },
             ppid: header.tgid,
@@ -176,7 +178,10 @@ impl ProcessTable {
     /// A new program in an old process, or a process that already ran.
     pub fn executed(&mut self, record: &ExecRecord<'_>) {
         let header = &record.exec.header;
-        self.insert(Process { program: Arc::new(Program::new(record)), ..Self::placeholder(header) });
+        self.insert(Process {
+            program: Arc::new(Program::new(record)),
+            ..Self::placeholder(header)
+        });
     }
 
     /// The process stays a while, for its children and late records.

@@ -43,7 +43,11 @@ pub fn attach(settings: &Settings, run_queue: bool) -> Result<Probes, Error> {
     let mut outcomes = Vec::new();
     let mut syscalls = Vec::new();
     for probe in PROBES {
-        let state = if wanted(probe) { attach_probe(&mut loaded, probe, &mut syscalls) } else { State::Off };
+        let state = if wanted(probe) {
+            attach_probe(&mut loaded, probe, &mut syscalls)
+        } else {
+            State::Off
+        };
         outcomes.push(Outcome { probe: probe.name, state });
     }
     if let Err(reason) = dispatch(&mut loaded, &syscalls) {
@@ -89,7 +93,12 @@ fn attach_way(
     }
     for program in way.programs {
         if let Target::SyscallBtf(syscall) | Target::SyscallRaw(syscall) = program.target {
-            syscalls.push(Entry { probe: probe.name, program: program.name, hook: way.hook, syscall });
+            syscalls.push(Entry {
+                probe: probe.name,
+                program: program.name,
+                hook: way.hook,
+                syscall,
+            });
         }
     }
     Ok(())
@@ -102,17 +111,21 @@ fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> 
         .program_mut(program.name)
         .ok_or_else(|| format!("the object has no program {}", program.name))?;
     let result = match program.target {
-        Target::BtfTracepoint(tracepoint) => <&mut BtfTracePoint>::try_from(slot).and_then(|typed| {
-            typed.load(tracepoint, btf)?;
-            typed.attach().map(drop)
-        }),
+        Target::BtfTracepoint(tracepoint) => {
+            <&mut BtfTracePoint>::try_from(slot).and_then(|typed| {
+                typed.load(tracepoint, btf)?;
+                typed.attach().map(drop)
+            })
+        }
         Target::SyscallBtf(_) => {
             <&mut BtfTracePoint>::try_from(slot).and_then(|typed| typed.load("sys_exit", btf))
         }
-        Target::RawTracepoint(tracepoint) => <&mut RawTracePoint>::try_from(slot).and_then(|typed| {
-            typed.load()?;
-            typed.attach(tracepoint).map(drop)
-        }),
+        Target::RawTracepoint(tracepoint) => {
+            <&mut RawTracePoint>::try_from(slot).and_then(|typed| {
+                typed.load()?;
+                typed.attach(tracepoint).map(drop)
+            })
+        }
         Target::SyscallRaw(_) => <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load),
         Target::CpuClock => <&mut PerfEvent>::try_from(slot).and_then(PerfEvent::load),
     };
@@ -127,7 +140,8 @@ fn dispatch(loaded: &mut Loaded, syscalls: &[Entry]) -> Result<(), String> {
     if let Some(other) = syscalls.iter().find(|entry| entry.hook != hook) {
         return Err(format!("{} took {} and others {hook}", other.program, other.hook));
     }
-    fill(&mut loaded.ebpf, syscalls).map_err(|error| format!("fill the system call table: {error:#}"))?;
+    fill(&mut loaded.ebpf, syscalls)
+        .map_err(|error| format!("fill the system call table: {error:#}"))?;
     let way = DISPATCH
         .iter()
         .find(|way| way.hook == hook)

@@ -4,7 +4,7 @@
 //! records exactly as they arrived. Each record begins with its own length.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _, BufRead as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use sensor_common::Header;
@@ -50,8 +50,8 @@ impl Writer {
     pub fn create(path: &Path, origin: &Origin) -> Result<Self, Error> {
         let fail = |source| Error::Io { action: "create", path: path.into(), source };
         let mut file = BufWriter::new(File::create(path).map_err(fail)?);
-        let description = serde_json::to_string(origin)
-            .map_err(|error| Error::Origin(path.into(), error))?;
+        let description =
+            serde_json::to_string(origin).map_err(|error| Error::Origin(path.into(), error))?;
         writeln!(file, "{MAGIC}\n{description}").map_err(fail)?;
         Ok(Self { file, path: path.into() })
     }
@@ -100,8 +100,11 @@ impl Reader {
     /// The next record; `None` at the end.
     pub fn next(&mut self) -> Result<Option<&[u8]>, Error> {
         let mut header = [0; size_of::<Header>()];
-        let got = read_full(&mut self.file, &mut header)
-            .map_err(|source| Error::Io { action: "read", path: self.path.clone(), source })?;
+        let got = read_full(&mut self.file, &mut header).map_err(|source| Error::Io {
+            action: "read",
+            path: self.path.clone(),
+            source,
+        })?;
         if got == 0 {
             return Ok(None);
         }

@@ -35,7 +35,11 @@ impl Counters {
 
     /// Run-queue waits by cgroup id.
     pub fn run_queue(&self) -> Vec<(u64, Histogram)> {
-        self.run_queue.iter().filter_map(Result::ok).map(|(id, histogram)| (id, histogram.0)).collect()
+        self.run_queue
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(id, histogram)| (id, histogram.0))
+            .collect()
     }
 
     /// Forgets a cgroup that is gone.

@@ -37,9 +37,11 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         return Err(Error::NoBtf);
     }
     raise_memlock();
-    let btf = Btf::from_sys_fs().map_err(|error| Error::Load(format!("read the kernel's BTF: {error}")))?;
-    let processors = aya::util::nr_cpus()
-        .map_err(|(file, error)| Error::Io(format!("read the number of processors from {file}"), error))?;
+    let btf = Btf::from_sys_fs()
+        .map_err(|error| Error::Load(format!("read the kernel's BTF: {error}")))?;
+    let processors = aya::util::nr_cpus().map_err(|(file, error)| {
+        Error::Io(format!("read the number of processors from {file}"), error)
+    })?;
     let scratch = SCRATCH_SLOTS * u32::try_from(processors).unwrap_or(u32::MAX / SCRATCH_SLOTS);
     let ebpf = EbpfLoader::new()
         .btf(Some(&btf))

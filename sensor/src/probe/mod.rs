@@ -19,14 +19,18 @@ use std::io;
 /// Why the kernel side could not be had at all. Single probes fail softly: see [`attach::State`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("loading eBPF programs needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE: run it with sudo")]
+    #[error(
+        "loading eBPF programs needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE: run it with sudo"
+    )]
     Permission,
     #[error(
         "this kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y, \
          which distribution kernels since 5.10 have"
     )]
     NoBtf,
-    #[error("this binary was built without eBPF programs (AYA_BUILD_SKIP was set): build it again without")]
+    #[error(
+        "this binary was built without eBPF programs (AYA_BUILD_SKIP was set): build it again without"
+    )]
     NoObject,
     #[error("kernel {0} is older than 5.10, the oldest that works")]
     Kernel(String),

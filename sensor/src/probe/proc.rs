@@ -40,8 +40,10 @@ impl Proc {
     /// A record for every process that can be read, parents before children as far as pids tell.
     pub fn processes(&self) -> Vec<Vec<u8>> {
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
-        let mut pids: Vec<u32> =
-            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let mut pids: Vec<u32> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
         pids.sort_unstable();
         pids.into_iter().filter_map(|pid| self.process(pid)).collect()
     }

@@ -1,10 +1,10 @@
 //! Records that the agent itself puts at the head of a stream, laid out as the kernel's are.
 
+use sensor_common::Kind;
 use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
 use sensor_common::exec::Exec;
 use sensor_common::header::{COMM_LEN, Header};
-use sensor_common::Kind;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 /// The variable parts of an exec record, in order.

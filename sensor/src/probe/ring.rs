@@ -24,7 +24,8 @@ pub struct Ring {
 impl Ring {
     /// Takes the ring out of the attached programs; there is one reader.
     pub fn new(probes: &mut Probes, interval: Duration) -> Result<Self, Error> {
-        let map = probes.ebpf.take_map("RING").ok_or_else(|| Error::Load("the ring is taken".into()))?;
+        let map =
+            probes.ebpf.take_map("RING").ok_or_else(|| Error::Load("the ring is taken".into()))?;
         let records = RingBuf::try_from(map).map_err(|error| Error::Load(error.to_string()))?;
         Ok(Self { records, interval, quiet: true })
     }

@@ -11,8 +11,9 @@ use super::load::chain;
 ///
 /// A software clock, because virtual machines have no hardware counters.
 pub fn start(probes: &mut Probes, hertz: u64) -> Result<usize, Error> {
-    let processors = aya::util::online_cpus()
-        .map_err(|(file, error)| Error::Io(format!("read the online processors from {file}"), error))?;
+    let processors = aya::util::online_cpus().map_err(|(file, error)| {
+        Error::Io(format!("read the online processors from {file}"), error)
+    })?;
     let program: &mut PerfEvent = probes
         .ebpf
         .program_mut("sample")
