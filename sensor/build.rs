@@ -3,7 +3,6 @@
 //! `aya_build` wants unstable cargo options, which a stable compiler grants to a process that has
 //! `RUSTC_BOOTSTRAP=1`. The script gives it to a second process of itself, so that neither the agent
 //! nor its dependencies are built with it.
-#![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 
 #[path = "../sensor-ebpf/tools.rs"]
 mod tools;

@@ -33,6 +33,6 @@ pub struct Connect {
     pub remote: [u8; 16],
     pub local: [u8; 16],
     pub unix_path: [u8; UNIX_PATH_MAX],
-    pub _reserved: u32,
+    pub reserved: u32,
 }
 const _: () = assert!(size_of::<Connect>() == 240);

@@ -65,7 +65,7 @@ pub struct Session {
     pub pgid: u32,
     /// Process group in the task's own pid namespace.
     pub vpgid: u32,
-    pub _reserved: u32,
+    pub reserved: u32,
     /// Effective capabilities, one bit each.
     pub cap_effective: u64,
 }

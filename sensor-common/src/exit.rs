@@ -10,6 +10,6 @@ pub struct Exit {
     pub header: Header,
     /// As `wait(2)` reports it: the exit code in bits 8 to 15, the signal in bits 0 to 6.
     pub status: u32,
-    pub _reserved: u32,
+    pub reserved: u32,
 }
 const _: () = assert!(size_of::<Exit>() == 80);

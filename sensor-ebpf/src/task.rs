@@ -46,7 +46,7 @@ pub(crate) fn session(to: &mut Session, task: *const task_struct) {
     to.pgid = number_outside(group);
     to.vpgid = number_inside(group);
     to.cap_effective = cred_cap_effective(task_cred(task));
-    to._reserved = 0;
+    to.reserved = 0;
     to.tty = 0;
     let tty = signal_tty(signal);
     if !tty.is_null() {

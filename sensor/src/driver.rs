@@ -348,7 +348,7 @@ pub fn replay(
     mut on_event: impl FnMut(&Event<'_>),
 ) -> Result<(), capture::Error> {
     let mut records = 0_usize;
-    while let Some(record) = reader.next()? {
+    while let Some(record) = reader.read()? {
         pipeline.take(record, &mut on_event);
         records += 1;
         if records.is_multiple_of(BATCH) {

@@ -42,7 +42,7 @@ fn try_connect(ctx: &impl Arguments) {
     connect.result = exit.result;
     connect.fd = exit.arg::<0>() as i32;
     (connect.family, connect.protocol, connect.socket_type, connect.unix_len) = (0, 0, 0, 0);
-    (connect.remote_port, connect.local_port, connect._reserved) = (0, 0, 0);
+    (connect.remote_port, connect.local_port, connect.reserved) = (0, 0, 0);
     (connect.remote, connect.local) = ([0; 16], [0; 16]);
     connect.unix_path = [0; UNIX_PATH_MAX];
     remote(connect, exit.arg::<1>(), exit.arg::<2>());

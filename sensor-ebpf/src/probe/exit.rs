@@ -30,6 +30,6 @@ fn try_exit(ctx: &impl Arguments) {
     // `exit_group` and a fatal signal set the group's code; a lone thread's `exit` only its own.
     let group = signal_group_exit_code(signal);
     exit.status = if group != 0 { group } else { task_exit_code(task) };
-    exit._reserved = 0;
+    exit.reserved = 0;
     draft.submit();
 }

@@ -1,7 +1,7 @@
 //! The command line: what a user types, and the exit code that answers.
 //!
 //! 0: done. 1: failed, with one message that says what, on what, and what to do. 2: wrong use.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks")]
+#![expect(clippy::print_stderr, reason = "this is where the program speaks")]
 
 mod compact;
 mod containers;

@@ -71,9 +71,10 @@ pub(super) fn replay(arguments: &ReplayArgs) -> Result<()> {
         driver::replay(reader, &mut pipeline, |event| {
             detector.detect(event, |alert| {
                 let mut line = String::new();
-                match json {
-                    true => json_line(&alert, &mut line),
-                    false => pretty(&alert, colour(&io::stdout()), &mut line),
+                if json {
+                    json_line(&alert, &mut line);
+                } else {
+                    pretty(&alert, colour(&io::stdout()), &mut line);
                 }
                 if failed.is_none() {
                     failed = out.write_all(line.as_bytes()).err();

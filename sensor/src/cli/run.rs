@@ -140,10 +140,8 @@ impl Outside {
             let _entered = runtime.enter();
             Sinks::start(&config.sinks, Arc::clone(&counters), runtime.handle().clone())?
         };
-        let listener = match config.metrics.enabled {
-            true => Some(runtime.block_on(server::bind(config.metrics.listen))?),
-            false => None,
-        };
+        let listen = config.metrics.enabled.then_some(config.metrics.listen);
+        let listener = listen.map(|address| runtime.block_on(server::bind(address))).transpose()?;
         Ok(Self {
             runtime,
             sinks: Arc::new(sinks),

@@ -80,7 +80,7 @@ impl Malformed {
 
 /// Decodes one record.
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
-    let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
+    let (header, _) = Header::read_from_prefix(bytes).ok().ok_or(Malformed::Short)?;
     if header.len as usize != bytes.len() {
         return Err(Malformed::Length(header.len));
     }
@@ -129,7 +129,7 @@ struct Parts<'a>(&'a [u8]);
 
 impl<'a> Parts<'a> {
     fn fixed<T: FromBytes>(bytes: &'a [u8]) -> Result<(T, Self), Malformed> {
-        let (fixed, rest) = T::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
+        let (fixed, rest) = T::read_from_prefix(bytes).ok().ok_or(Malformed::Short)?;
         Ok((fixed, Self(rest)))
     }
 

@@ -98,7 +98,7 @@ impl Reader {
     }
 
     /// The next record; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<&[u8]>, Error> {
+    pub fn read(&mut self) -> Result<Option<&[u8]>, Error> {
         let mut header = [0; size_of::<Header>()];
         let got = read_full(&mut self.file, &mut header).map_err(|source| Error::Io {
             action: "read",
@@ -163,9 +163,9 @@ mod tests {
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.origin, origin());
         for record in &records {
-            assert_eq!(reader.next().unwrap(), Some(record.as_slice()));
+            assert_eq!(reader.read().unwrap(), Some(record.as_slice()));
         }
-        assert_eq!(reader.next().unwrap(), None);
+        assert_eq!(reader.read().unwrap(), None);
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             let error = match Reader::open(&path) {
                 Err(error) => error,
-                Ok(mut reader) => reader.next().unwrap_err(),
+                Ok(mut reader) => reader.read().unwrap_err(),
             };
             assert!(error.to_string().contains(expected), "{error}");
         }

@@ -61,6 +61,11 @@ const fn syscall_raw(name: &'static str, syscall: Syscall) -> Program {
     Program { name, target: Target::SyscallRaw(syscall) }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers of system calls are small and positive"
+)]
 const fn number(native: libc::c_long, compat: u32) -> Syscall {
     Syscall { native: native as u32, compat }
 }
