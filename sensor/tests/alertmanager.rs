@@ -86,7 +86,7 @@ fn many_alerts_are_one_incident_which_is_resolved_when_quiet() {
     let (runtime, server) = (runtime(), alertmanager(free_address()));
     let incidents = Incidents {
         resend_interval: Duration::from_mins(1),
-        resolve_after: Duration::from_secs(2),
+        resolve_after: Duration::from_secs(5),
         ..Incidents::default()
     };
     let counters = Arc::new(Counters::default());
@@ -120,7 +120,7 @@ fn many_alerts_are_one_incident_which_is_resolved_when_quiet() {
     assert!(summary.starts_with("A shell was started (pid="), "{summary}");
     assert_eq!(found[0]["status"]["state"], "active");
 
-    // Its own `endsAt` is four minutes away: that it goes is the sensor's doing.
+    // Its own `endsAt` is five minutes away: that it goes is the sensor's doing.
     wait_for("the incident is resolved", || alerts(&server).filter(Vec::is_empty));
     wait_for("the sensor forgets it", || {
         (counters.sinks.incidents_active.get() == 0).then_some(())

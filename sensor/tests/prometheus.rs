@@ -125,7 +125,9 @@ fn prometheus_scrapes_and_understands() {
     let health = wait_for("the target was scraped", || {
         let targets = prometheus.json("/api/v1/targets")?;
         let target = &targets["data"]["activeTargets"][0];
-        (target["health"] != "unknown" && target.is_object()).then(|| target.clone())
+        // On a busy host a scrape may take too long; the next one will do.
+        let too_slow = target["lastError"].as_str()?.contains("context deadline exceeded");
+        (target["health"] != "unknown" && !too_slow).then(|| target.clone())
     });
     assert_eq!((&health["health"], &health["lastError"]), (&"up".into(), &"".into()), "{health}");
     for (query, expected) in [

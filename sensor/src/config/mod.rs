@@ -1,6 +1,6 @@
 //! Every setting: defaults, then the file, then the environment, then the command line.
 //!
-//! [`keys::KEYS`] is the one list of settings. The reader, the environment, `--set`, `docs/config.md`
+//! `keys::KEYS` is the one list of settings. The reader, the environment, `--set`, `docs/config.md`
 //! and `deploy/sensor.yaml` come from it.
 
 mod keys;

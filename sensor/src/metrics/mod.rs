@@ -1,7 +1,7 @@
 //! What the sensor counts, and how it is asked: `/metrics`, `/livez` and `/readyz`.
 //!
 //! [`counters`] are plain atomics that every stage increments; [`snapshot`] is what a scrape reads
-//! from the kernel side; the tables in [`family`] name and describe every metric.
+//! from the kernel side; tables of families name and describe every metric.
 
 pub mod counters;
 pub mod snapshot;

@@ -82,8 +82,10 @@ pub(crate) struct Table {
 const TELL_END_FOR: Duration = Duration::from_mins(15);
 /// An endpoint that never heard of an incident is told of it even this long after the end.
 const TELL_ALL_FOR: Duration = Duration::from_hours(4);
-/// A lasting incident ends by itself after so many times the interval at which it is sent.
+/// A lasting incident ends by itself when so many of its resends did not come.
 const MISSED_RESENDS: u32 = 4;
+/// And not before this: what Alertmanager itself takes for an alert without an end.
+const SHORTEST_LIFE: Duration = Duration::from_mins(5);
 
 impl Table {
     pub(crate) fn new(settings: Incidents, endpoints: usize) -> Self {
@@ -260,7 +262,10 @@ impl Incident {
 
     fn ends(&self, endpoint: usize, settings: &Incidents, now: Moment) -> Timestamp {
         match self.resolved {
-            None => later(now.wall, settings.resend_interval.saturating_mul(MISSED_RESENDS)),
+            None => {
+                let missed = settings.resend_interval.saturating_mul(MISSED_RESENDS);
+                later(now.wall, missed.max(SHORTEST_LIFE))
+            }
             Some(resolved) if self.began_for(endpoint) => resolved.wall,
             // Told for the first time with an end in the past, nobody would be notified of it.
             Some(_) => later(now.wall, settings.resolve_after),

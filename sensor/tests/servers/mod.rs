@@ -75,7 +75,7 @@ pub(crate) fn free_address() -> SocketAddr {
 
 /// Asks until there is an answer. The deadline only ends a test that has failed.
 pub(crate) fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(answer) = answer() {
             return answer;

@@ -40,7 +40,7 @@ fn labels_identify_and_annotations_describe() {
                 "tags": "container,shell",
             },
             "startsAt": "1970-01-01T00:00:01.000000000Z",
-            "endsAt": "1970-01-01T00:20:42Z",
+            "endsAt": "1970-01-01T00:21:42Z",
         }])
     );
 }

@@ -98,7 +98,7 @@ fn times_and_counts_are_the_alerts() {
         (incident.count, incident.first_ns, incident.last_ns),
         (3, 5_000_000_000, 9_000_000_000)
     );
-    assert_eq!(due[0].ends.as_second(), 1002 + 240);
+    assert_eq!(due[0].ends.as_second(), 1002 + 300);
 }
 
 #[test]
