@@ -121,7 +121,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Containers(arguments) => containers::containers(&arguments)?,
         Command::Record(arguments) => record::record(&arguments)?,
         Command::Replay(arguments) => record::replay(&arguments)?,
-        Command::Rules(command) => return Ok(rules::run(command)),
+        Command::Rules(command) => return rules::run(&command),
         Command::Sinks(command) => return sinks::sinks(&command),
         Command::Doctor { source, json } => return doctor::doctor(&source, json),
         Command::Completions { shell } => {

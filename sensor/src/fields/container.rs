@@ -41,7 +41,7 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "container.type",
-        Str(runtime),
+        Str(|e| Some(runtime(e))),
         "Runtime: `docker`, `containerd`, `cri-o`, `podman`, `lxc`, …; `host` outside of containers.",
     ),
     Field::new("container.privileged", Missing(Type::Bool), "True for privileged containers."),
@@ -172,8 +172,8 @@ fn image_text(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn runtime<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
-    Some(match container(event).map(|container| container.runtime) {
+fn runtime(event: &Event<'_>) -> &'static [u8] {
+    match container(event).map(|container| container.runtime) {
         None => b"host",
         Some(Runtime::Docker) => b"docker",
         Some(Runtime::Containerd) => b"containerd",
@@ -182,5 +182,5 @@ fn runtime<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
         Some(Runtime::Lxc) => b"lxc",
         Some(Runtime::Nspawn) => b"nspawn",
         Some(Runtime::Oci) => b"oci",
-    })
+    }
 }

@@ -14,7 +14,7 @@ use crate::fields::Get::{
 use crate::fields::{Field, Type, container, services};
 
 pub const FIELDS: &[Field] = &[
-    Field::new("fd.num", Int64(|e| number(e)), "Number of the descriptor; -1 after a failed open."),
+    Field::new("fd.num", Int64(number), "Number of the descriptor; -1 after a failed open."),
     Field::new(
         "fd.type",
         Str(|e| kind(e).map(|(name, _)| name.as_bytes())),
@@ -114,11 +114,7 @@ pub const FIELDS: &[Field] = &[
         Bool(|e| socket(e).map(|_| true)),
         "True when the event changes the name of the descriptor.",
     ),
-    Field::new(
-        "fd.uid",
-        Text(|e, out| unique(e, out)),
-        "Descriptor and thread ids together: unique on the host.",
-    ),
+    Field::new("fd.uid", Text(unique), "Descriptor and thread ids together: unique on the host."),
     Field::new(
         "fd.containername",
         Text(|e, out| in_container(e, out, name)),

@@ -9,6 +9,7 @@ pub mod fs_path;
 pub mod json;
 pub mod k8s;
 pub mod names;
+pub mod near;
 pub mod object;
 pub mod oom;
 pub mod operand;
@@ -143,8 +144,12 @@ impl Get {
     /// The type of the values; `None` where the argument decides.
     pub const fn value_type(self) -> Option<Type> {
         Some(match self {
-            Self::Str(_) | Self::Text(_) | Self::Keyed(_) | Self::Clock(_) => Type::Text,
-            Self::AncestorStr(_) | Self::AncestorText(_) => Type::Text,
+            Self::Str(_)
+            | Self::Text(_)
+            | Self::Keyed(_)
+            | Self::Clock(_)
+            | Self::AncestorStr(_)
+            | Self::AncestorText(_) => Type::Text,
             Self::Bool(_) => Type::Bool,
             Self::Int64(_) | Self::AncestorInt(_) => Type::Int64,
             Self::Uint32(_) => Type::Uint32,

@@ -226,7 +226,9 @@ fn read(key: &str, json: &Json) -> Result<(Box<str>, Option<Vec<Datum>>), String
 fn datum(value_type: Type, json: &Json) -> Result<Datum, String> {
     let wrong = || format!("expected {}, found {json}", value_type.name());
     Ok(match (value_type, json) {
-        (Type::Ip | Type::Net, Json::String(text)) => Datum::Ip(text.parse().map_err(|_| wrong())?),
+        (Type::Ip | Type::Net, Json::String(text)) => {
+            Datum::Ip(text.parse().ok().ok_or_else(wrong)?)
+        }
         (Type::Bool, Json::Bool(bool)) => Datum::Bool(*bool),
         (Type::Text | Type::Buffer, Json::String(text)) => Datum::Text(text.clone()),
         (Type::Text, Json::Number(number)) => Datum::Text(number.to_string()),

@@ -1,7 +1,7 @@
 //! A field with its argument, as conditions and outputs name it: `proc.aname[2]`, `evt.arg.flags`.
 
+use crate::fields::near::{did_you_mean, nearest};
 use crate::fields::{Argument, ArgumentForm, Field, Get, Type, all, named, parameters};
-use crate::rules::error::{did_you_mean, nearest};
 
 /// A field and its argument, checked against the table.
 #[derive(Clone, Debug)]
@@ -71,10 +71,9 @@ impl Operand {
             Get::Text(_) | Get::Keyed(_) | Get::Clock(_) => Shape::Composed,
             get if get.is_either_end() => Shape::Many(Several::Ends),
             get if get.is_ancestor() && self.argument.is_none() => Shape::Many(Several::Ancestors),
-            Get::AncestorText(_) => Shape::Composed,
             Get::MissingList(_) if self.argument.is_none() => Shape::Many(Several::List),
-            // Objects give such fields as text that must be joined from an array.
-            Get::Missing(Type::Text) => Shape::Composed,
+            // Objects give fields without data as text that must be joined from an array.
+            Get::AncestorText(_) | Get::Missing(Type::Text) => Shape::Composed,
             _ => Shape::Direct,
         }
     }
@@ -112,8 +111,9 @@ fn parse_argument(
     let index = key.and_then(|key| key.parse::<u32>().ok()).map(Argument::Index);
     let name = field.name;
     match (field.argument, key) {
-        (ArgumentForm::None, None)
-        | (ArgumentForm::OptionalIndex | ArgumentForm::OptionalKey, None) => Ok(None),
+        (ArgumentForm::None | ArgumentForm::OptionalIndex | ArgumentForm::OptionalKey, None) => {
+            Ok(None)
+        }
         (ArgumentForm::None, Some(_)) => Err(refused(format!("`{name}` takes no argument"))),
         (ArgumentForm::OptionalIndex, Some(key)) => match index {
             Some(index) => Ok(Some(index)),

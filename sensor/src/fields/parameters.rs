@@ -137,9 +137,8 @@ fn named_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
     match &event.detail {
         Detail::Open(open) => open_text(open, name, out),
         Detail::Connect(connect) => connect_text(connect, name, out),
-        Detail::Exec => exec_text(event, name, out),
         Detail::Fork(_) if name == "res" => number(result(event), out),
-        Detail::Fork(_) => exec_text(event, name, out),
+        Detail::Exec | Detail::Fork(_) => exec_text(event, name, out),
         Detail::Exit(exit) => number(exit_number(exit, name), out),
         Detail::Oom(_) | Detail::Cgroup(_) => false,
     }

@@ -6,7 +6,8 @@ use crate::event::Event;
 use crate::event::process::Process;
 use crate::fields::ArgumentForm::{OptionalIndex, OptionalKey};
 use crate::fields::Get::{
-    AncestorInt, AncestorStr, AncestorText, Bool, Int64, Keyed, Missing, Str, Text, Uint32, Uint64,
+    AncestorInt, AncestorStr, AncestorText, Bool, Duration, Int64, Keyed, Missing, Str, Text,
+    Uint32, Uint64,
 };
 use crate::fields::{Argument, Field, Type};
 
@@ -38,10 +39,10 @@ pub const FIELDS: &[Field] = &[
     Field::new("proc.apid", AncestorInt(|p| p.id.pid.into()), "Process id of an ancestor; without index, of any.").with(OptionalIndex),
     Field::new("proc.vpid", Int64(|e| Some(e.process.vpid.into())), "Process id in the process's own pid namespace."),
     Field::new("proc.pvpid", Int64(|e| parent(e).map(|p| p.vpid.into())), "`proc.vpid` of the parent."),
-    Field::new("proc.duration", Missing(Type::Duration), "Nanoseconds since the process started."),
-    Field::new("proc.ppid.duration", Missing(Type::Duration), "Nanoseconds since the parent started."),
-    Field::new("proc.pid.ts", Missing(Type::Duration), "Start of the process, in nanoseconds since the epoch."),
-    Field::new("proc.ppid.ts", Missing(Type::Duration), "Start of the parent, in nanoseconds since the epoch."),
+    Field::new("proc.duration", Duration(|e| Some(age(e, e.process))), "Nanoseconds since the process started."),
+    Field::new("proc.ppid.duration", Duration(|e| parent(e).map(|p| age(e, p))), "Nanoseconds since the parent started."),
+    Field::new("proc.pid.ts", Duration(|e| started(e, e.process)), "Start of the process, in nanoseconds since the epoch."),
+    Field::new("proc.ppid.ts", Duration(|e| parent(e).and_then(|p| started(e, p))), "Start of the parent, in nanoseconds since the epoch."),
     Field::new("proc.is_exe_writable", Missing(Type::Bool), "True when the user of the process may write to its executable."),
     Field::new("proc.is_exe_upper_layer", Bool(|e| Some(e.process.program.executable.upper_layer)), "True when the executable lies in a container's writable layer, not in its image."),
     Field::new("proc.is_exe_lower_layer", Missing(Type::Bool), "True when the executable lies in the image of an overlay mount."),
@@ -147,6 +148,16 @@ pub const SESSION_FIELDS: &[Field] = &[
 
 fn parent<'a>(event: &'a Event<'a>) -> Option<&'a Process> {
     event.processes.parent(event.process)
+}
+
+/// Nanoseconds from the start of a process to the event.
+fn age(event: &Event<'_>, process: &Process) -> u64 {
+    event.boot_ns.saturating_sub(process.id.start_boot_ns)
+}
+
+/// The start of a process, in nanoseconds since the epoch.
+fn started(event: &Event<'_>, process: &Process) -> Option<u64> {
+    u64::try_from(event.time_ns).ok()?.checked_sub(age(event, process))
 }
 
 fn name(process: &Process) -> &[u8] {

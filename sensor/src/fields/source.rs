@@ -42,9 +42,15 @@ impl Source for Event<'_> {
             Get::AncestorInt(get) => number(ancestor(self, operand).map(|one| get(one).into())),
             Get::Parameter(get) => operand.argument.as_ref().and_then(|name| get(self, name)),
             // Of other shapes, or without data.
-            Get::Text(_) | Get::Keyed(_) | Get::Clock(_) | Get::AncestorText(_) => None,
-            Get::Ips(_) | Get::Nets(_) | Get::Ports(_) => None,
-            Get::Missing(_) | Get::MissingList(_) => None,
+            Get::Text(_)
+            | Get::Keyed(_)
+            | Get::Clock(_)
+            | Get::AncestorText(_)
+            | Get::Ips(_)
+            | Get::Nets(_)
+            | Get::Ports(_)
+            | Get::Missing(_)
+            | Get::MissingList(_) => None,
         }
     }
 

@@ -54,7 +54,7 @@ impl CaseFile {
 }
 
 /// Runs one case.
-pub fn run(
+pub fn run_case(
     case: &Case,
     ruleset: &Ruleset,
     scratch: &mut Scratch,
@@ -63,7 +63,7 @@ pub fn run(
     let mut outcome = Outcome::default();
     for name in case.fires.iter().filter(|name| ruleset.rule(name).is_none()) {
         let known = ruleset.rules().iter().map(|rule| &*rule.name);
-        let hint = crate::rules::error::did_you_mean(name, known).unwrap_or_default();
+        let hint = crate::fields::near::did_you_mean(name, known).unwrap_or_default();
         outcome.failures.push(format!("no rule is called `{name}`; {hint}"));
     }
     let event = match ObjectEvent::from_json(&case.event) {
@@ -73,11 +73,11 @@ pub fn run(
             return outcome;
         }
     };
-    let mut fired = Vec::new();
-    ruleset.evaluate(&event, scratch, |rule| fired.push(rule.name.to_string()));
+    let mut matched = Vec::new();
+    ruleset.evaluate(&event, scratch, |rule| matched.push(rule.name.to_string()));
     for rule in ruleset.rules().iter().filter(|rule| rule.enabled) {
         let expected = case.fires.iter().any(|name| **name == *rule.name);
-        let fires = fired.iter().any(|name| **name == *rule.name);
+        let fires = matched.iter().any(|name| **name == *rule.name);
         // The whole condition, not its form for one event type, so that every check has a value.
         ruleset.program().evaluate(rule.node(), &event, scratch);
         if expected != fires {

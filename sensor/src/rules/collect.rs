@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::rules::changes::{Change, changes, no_base};
 use crate::rules::error::{Code, Finding, Item};
 use crate::rules::exceptions::{self, Exception};
-use crate::rules::file::{Entry, EntryKind, Keys, Reading};
+use crate::rules::file::{Entry, EntryKind, Reading};
 use crate::rules::lists::List;
 use crate::rules::priority::Priority;
 use crate::rules::requirements;
@@ -63,6 +64,7 @@ impl RuleDefinition {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct RuleOptions {
     pub warn_event_types: bool,
     pub skip_if_unknown_filter: bool,
@@ -86,15 +88,6 @@ pub struct ListDefinition {
     pub list: List,
     pub item: Item,
 }
-
-/// What an item does to an earlier one of the same name, key by key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Append,
-    Replace,
-}
-
-const APPENDABLE: &[&str] = &["condition", "output", "desc", "tags", "exceptions", "items"];
 
 /// Merges the entries of all files.
 pub fn collect(entries: &[Entry], findings: &mut Vec<Finding>) -> Definitions {
@@ -325,144 +318,12 @@ fn fail_without_base(reading: &mut Reading<'_>, kind: &str, changes: &[(String, 
     reading.findings.push(reading.entry.finding(Code::Validate, place, message));
 }
 
-fn no_base(kind: &str, changes: &[(String, Change)]) -> String {
-    let title = match kind {
-        "rule" => "Rule",
-        "macro" => "Macro",
-        _ => "List",
-    };
-    match changes.first() {
-        Some((key, Change::Replace)) => format!(
-            "An 'override.{key}: replace' to a {kind} was requested but no {kind} by that name already exists"
-        ),
-        Some((key, Change::Append)) => format!(
-            "{title} uses 'append' or 'override.{key}: append' but no {kind} by that name already exists"
-        ),
-        None => format!("no {kind} by that name exists"),
-    }
-}
-
 fn change_text(text: &mut Text, other: &Text, append: bool) {
     if append {
         text.append(other);
     } else {
         *text = other.clone();
     }
-}
-
-/// What `append` and `override` ask for; `None` when they are wrong.
-fn changes(reading: &mut Reading<'_>) -> Option<Vec<(String, Change)>> {
-    let keys = reading.entry.keys.clone();
-    let append = keys.get("append").is_some() && reading.boolean("append")?;
-    let place = reading.entry.place.clone();
-    if keys.get("append").is_some() {
-        let message = "'append' key is deprecated. Add an 'append' entry (e.g. 'condition: append') under 'override' instead.";
-        reading.findings.push(reading.entry.finding(Code::DeprecatedItem, place.clone(), message));
-    }
-    let Some(overrides) = keys.get("override") else {
-        return if append { appended_keys(reading) } else { Some(Vec::new()) };
-    };
-    if append {
-        reading.fail(place, "Keys 'override' and 'append: true' cannot be used together. Add an 'append' entry (e.g. 'condition: append') under 'override' instead.");
-        return None;
-    }
-    let Some(overrides) = Keys::of(overrides) else {
-        reading.fail(
-            overrides.place.clone(),
-            "Value is not a mapping of keys to 'append' or 'replace'",
-        );
-        return None;
-    };
-    let mut changes = Vec::new();
-    for (key, place) in overrides.names() {
-        changes.push((key.to_owned(), change(reading, &overrides, key, place)?));
-    }
-    for (key, place) in keys.names() {
-        let is_own = key == reading.entry.kind.item() || key == "override" || key == "append";
-        if !is_own && overrides.get(key).is_none() {
-            reading.fail(
-                place.clone(),
-                format!(
-                    "Unexpected key '{key}': no corresponding entry under 'override' is defined."
-                ),
-            );
-            return None;
-        }
-    }
-    Some(changes)
-}
-
-fn change(reading: &mut Reading<'_>, overrides: &Keys, key: &str, place: &Place) -> Option<Change> {
-    const REPLACEABLE: &[&str] = &[
-        "priority",
-        "enabled",
-        "warn_evttypes",
-        "skip-if-unknown-filter",
-        "capture",
-        "capture_duration",
-    ];
-    let text =
-        overrides.get(key).and_then(|node| node.scalar()).map(|scalar| scalar.text.text.as_str());
-    let appendable = APPENDABLE.contains(&key);
-    if !appendable && !REPLACEABLE.contains(&key) {
-        reading.fail(place.clone(), format!("Key '{key}' cannot be overridden"));
-        return None;
-    }
-    let change = match text {
-        Some("append") if !appendable => {
-            reading.fail(
-                place.clone(),
-                format!("Key '{key}' cannot be appended to, use 'replace' instead"),
-            );
-            return None;
-        }
-        Some("append") => Change::Append,
-        Some("replace") => Change::Replace,
-        _ => {
-            reading.fail(
-                place.clone(),
-                format!(
-                    "Invalid override operation for key '{key}': expected 'append' or 'replace'"
-                ),
-            );
-            return None;
-        }
-    };
-    if reading.entry.keys.get(key).is_none() {
-        let operation = if change == Change::Append { "append" } else { "replace" };
-        reading.fail(
-            place.clone(),
-            format!("An {operation} override for '{key}' was specified but '{key}' is not defined"),
-        );
-        return None;
-    }
-    Some(change)
-}
-
-/// What the deprecated `append: true` adds to.
-fn appended_keys(reading: &mut Reading<'_>) -> Option<Vec<(String, Change)>> {
-    let candidates: &[&str] = match reading.entry.kind {
-        EntryKind::Rule => &["condition", "exceptions"],
-        EntryKind::Macro => &["condition"],
-        _ => &["items"],
-    };
-    let present: Vec<_> = candidates
-        .iter()
-        .filter(|key| reading.entry.keys.get(key).is_some())
-        .map(|key| ((*key).to_owned(), Change::Append))
-        .collect();
-    if present.is_empty() {
-        let place = reading.entry.place.clone();
-        let message = match reading.entry.kind {
-            EntryKind::Rule => {
-                "Appended rule must have exceptions or condition property".to_owned()
-            }
-            _ => format!("Item has no mapping for key '{}'", candidates[0]),
-        };
-        reading.findings.push(reading.entry.finding(Code::Validate, place, message));
-        return None;
-    }
-    Some(present)
 }
 
 fn replace_option(rule: &mut RuleDefinition, key: &str, reading: &mut Reading<'_>) {

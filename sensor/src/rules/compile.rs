@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::fields::near::did_you_mean;
 use crate::fields::operand::Several;
 use crate::fields::{Type, event_types};
 use crate::rules::ast::{
@@ -10,7 +11,7 @@ use crate::rules::ast::{
 };
 use crate::rules::column::Columns;
 use crate::rules::constant;
-use crate::rules::error::{Code, Fault, did_you_mean};
+use crate::rules::error::{Code, Fault};
 use crate::rules::lists::Lists;
 use crate::rules::outline::Outline;
 use crate::rules::posix;
@@ -30,6 +31,9 @@ pub struct Macro {
     pub last: usize,
 }
 
+/// Macros by name.
+pub type Macros = HashMap<String, Macro>;
+
 /// A condition that was compiled.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -44,7 +48,7 @@ pub struct Compiler<'a> {
     pub program: Program,
     pub columns: Columns,
     lists: &'a Lists,
-    macros: &'a HashMap<String, Macro>,
+    macros: &'a Macros,
     used_macros: HashSet<String>,
     checks: HashMap<String, CheckId>,
     nodes: HashMap<Node, NodeId>,
@@ -56,7 +60,7 @@ pub struct Compiler<'a> {
 type Outcome<T> = Result<T, Vec<Fault>>;
 
 impl<'a> Compiler<'a> {
-    pub fn new(lists: &'a Lists, macros: &'a HashMap<String, Macro>) -> Self {
+    pub fn new(lists: &'a Lists, macros: &'a Macros) -> Self {
         Self {
             program: Program::default(),
             columns: Columns::default(),
@@ -136,18 +140,17 @@ impl<'a> Compiler<'a> {
             return Err(vec![undefined_macro(name, span, self.macros)]);
         };
         self.used_macros.insert(name.to_owned());
-        let compiled = match self.compiled_macros.get(name) {
-            Some(compiled) => compiled.clone(),
-            None => {
-                let expr = Arc::clone(&found.expr);
-                // While it is compiled, a reference to it is a loop.
-                let message = format!("reference loop in macro '{name}'");
-                let looped = Fault::new(Code::Validate, span.place(), message);
-                self.compiled_macros.insert(name.to_owned(), Err(vec![looped]));
-                let compiled = self.compile(&expr);
-                self.compiled_macros.insert(name.to_owned(), compiled.clone());
-                compiled
-            }
+        let compiled = if let Some(compiled) = self.compiled_macros.get(name) {
+            compiled.clone()
+        } else {
+            let expr = Arc::clone(&found.expr);
+            // While it is compiled, a reference to it is a loop.
+            let message = format!("reference loop in macro '{name}'");
+            let looped = Fault::new(Code::Validate, span.place(), message);
+            self.compiled_macros.insert(name.to_owned(), Err(vec![looped]));
+            let compiled = self.compile(&expr);
+            self.compiled_macros.insert(name.to_owned(), compiled.clone());
+            compiled
         }?;
         let body = compiled.outline;
         Ok(Compiled { outline: Arc::new(Outline::Macro { name: name.into(), body }), ..compiled })
@@ -209,26 +212,16 @@ impl<'a> Compiler<'a> {
         };
         let over = self.over(column, written.operator, &comparison);
         let key = format!("{column} {} {right_text}", written.operator.name());
-        Ok(self.intern(key, column, comparison, over, span))
-    }
-
-    fn intern(
-        &mut self,
-        key: String,
-        column: ColumnId,
-        comparison: Comparison,
-        over: Over,
-        span: &Span,
-    ) -> CheckId {
-        if let Some(check) = self.checks.get(&key) {
-            return *check;
-        }
         let cost = cost(&self.program, column, &comparison);
         let text = span.as_str().into();
-        self.program.checks.push(Check { column, comparison, over, cost, text });
-        let id = self.program.checks.len() - 1;
-        self.checks.insert(key, id);
-        id
+        Ok(self.intern(key, Check { column, comparison, over, cost, text }))
+    }
+
+    fn intern(&mut self, key: String, check: Check) -> CheckId {
+        *self.checks.entry(key).or_insert_with(|| {
+            self.program.checks.push(check);
+            self.program.checks.len() - 1
+        })
     }
 
     pub fn column(&mut self, term: &Term) -> Outcome<ColumnId> {
@@ -383,7 +376,8 @@ impl<'a> Compiler<'a> {
 }
 
 /// An error about a macro's name that nothing defines.
-pub fn undefined_macro(name: &str, span: &Span, macros: &HashMap<String, Macro>) -> Fault {
+#[expect(clippy::implicit_hasher, reason = "one kind of map is used")]
+pub fn undefined_macro(name: &str, span: &Span, macros: &Macros) -> Fault {
     let message = format!("Undefined macro '{name}' used in filter.");
     Fault::new(Code::Validate, span.place(), message)
         .maybe_hint(did_you_mean(name, macros.keys().map(String::as_str)))

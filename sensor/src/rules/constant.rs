@@ -65,7 +65,7 @@ pub fn any_of(value_type: Type, operator: Operator, constants: &[Constant]) -> C
     }
     if operator == Operator::PMatch {
         let paths = constants.iter().map(|constant| &*constant.value);
-        return Ok(Test::Bytes(Bytes::Path(PathTrie::new(paths))));
+        return Ok(Test::Bytes(Bytes::Path(Box::new(PathTrie::new(paths)))));
     }
     Ok(match value_type {
         Type::Text | Type::Buffer => {
@@ -91,13 +91,15 @@ fn bytes(operator: Operator, constant: &Constant) -> Compiled<Bytes> {
     Ok(match operator {
         Operator::Equal => Bytes::Equal(own()),
         Operator::NotEqual => Bytes::NotEqual(own()),
-        Operator::Contains => Bytes::Contains(Finder::new(value).into_owned()),
+        Operator::Contains => Bytes::Contains(Box::new(Finder::new(value).into_owned())),
         Operator::IContains => Bytes::ContainsFolded(value.to_ascii_lowercase().into()),
         Operator::StartsWith => Bytes::StartsWith(own()),
         Operator::EndsWith => Bytes::EndsWith(own()),
         Operator::Glob => Bytes::Glob(Glob::new(value, false)),
         Operator::IGlob => Bytes::Glob(Glob::new(value, true)),
-        Operator::BContains => Bytes::Contains(Finder::new(&hexadecimal(constant)?).into_owned()),
+        Operator::BContains => {
+            Bytes::Contains(Box::new(Finder::new(&hexadecimal(constant)?).into_owned()))
+        }
         Operator::BStartsWith => Bytes::StartsWith(hexadecimal(constant)?.into()),
         Operator::Regex => {
             let pattern = String::from_utf8_lossy(value);
@@ -144,13 +146,12 @@ fn booleans(constants: &[Constant]) -> Compiled<Test> {
 
 fn ip(constant: &Constant) -> Compiled<std::net::IpAddr> {
     let text = String::from_utf8_lossy(&constant.value);
-    text.parse().map_err(|_| {
+    text.parse().ok().ok_or_else(|| {
         let fault = fault(constant, format!("`{text}` is not an IP address"));
-        if text.contains('/') {
-            fault.hint("networks are compared with `fd.net` and the like")
-        } else {
-            fault
-        }
+        let is_network = text.contains('/');
+        fault.maybe_hint(
+            is_network.then(|| "networks are compared with `fd.net` and the like".to_owned()),
+        )
     })
 }
 

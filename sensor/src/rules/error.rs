@@ -146,12 +146,9 @@ impl Finding {
         writeln!(text, "{gutter} |").ok();
         writeln!(text, "{number} | {}", printable(file.line(self.place.bytes.start))).ok();
         write!(text, "{gutter} | {}", self.caret(file, position.column)).ok();
-        match &self.hint {
-            Some(hint) => {
-                text.push(' ');
-                text.push_str(hint);
-            }
-            None => {}
+        if let Some(hint) = &self.hint {
+            text.push(' ');
+            text.push_str(hint);
         }
         text.push('\n');
         text
@@ -172,22 +169,4 @@ impl Finding {
 /// Tabs and control characters take one column each, so that the caret stands below its token.
 fn printable(line: &str) -> String {
     line.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
-}
-
-/// A hint that names the nearest of the known names, when one is near.
-pub fn did_you_mean(name: &str, known: impl IntoIterator<Item: AsRef<str>>) -> Option<String> {
-    nearest(name, known).map(|known| format!("did you mean `{}`?", known.as_ref()))
-}
-
-/// The known name that a mistyped one was probably meant to be.
-pub fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
-    const SIMILARITY_MIN: f64 = 0.7;
-    let lower = name.to_ascii_lowercase();
-    known
-        .into_iter()
-        .filter(|known| known.as_ref() != name)
-        .map(|known| (strsim::normalized_damerau_levenshtein(&lower, known.as_ref()), known))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, known)| known)
 }

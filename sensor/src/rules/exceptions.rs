@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::fields::near::did_you_mean;
 use crate::rules::ast::{
     Arity, Check, Constant, Expr, ExprKind, Modifier, Operator, Right, Span, Term,
 };
 use crate::rules::column;
-use crate::rules::error::{Code, Fault, Finding, Item, did_you_mean};
+use crate::rules::error::{Code, Fault, Finding, Item};
 use crate::rules::file::{Keys, Reading};
 use crate::rules::lists::item_constants;
 use crate::rules::parser;
@@ -177,12 +178,13 @@ fn term(field: &Text) -> Result<Term, Fault> {
         Fault::new(Code::Validate, place.clone(), message)
             .maybe_hint(did_you_mean(&field.text, known))
     };
-    let (term, length) = parser::parse_term(&Arc::new(field.clone())).map_err(|_| unsupported())?;
+    let (term, length) =
+        parser::parse_term(&Arc::new(field.clone())).ok().ok_or_else(unsupported)?;
     if length != field.text.len() {
         return Err(unsupported());
     }
     if let crate::rules::ast::TermKind::Field { name, argument } = &term.kind {
-        column::operand(name, argument.as_deref(), &term.span).map_err(|_| unsupported())?;
+        column::operand(name, argument.as_deref(), &term.span).ok().ok_or_else(unsupported)?;
     }
     Ok(term)
 }
@@ -238,13 +240,11 @@ fn expr(exception: &Exception) -> Result<Option<Expr>, Fault> {
     if exception.values.is_empty() {
         return Ok(None);
     }
-    let comps = match &exception.comps {
-        Some(comps) => comps.all().iter().map(comparison).collect::<Result<Vec<_>, _>>()?,
-        None => {
-            let operator =
-                if matches!(fields, Names::One(_)) { Operator::In } else { Operator::Equal };
-            vec![(operator, None); fields.all().len()]
-        }
+    let comps = if let Some(comps) = &exception.comps {
+        comps.all().iter().map(comparison).collect::<Result<Vec<_>, _>>()?
+    } else {
+        let operator = if matches!(fields, Names::One(_)) { Operator::In } else { Operator::Equal };
+        vec![(operator, None); fields.all().len()]
     };
     match fields {
         Names::One(field) => {

@@ -1,6 +1,7 @@
 //! YAML nodes → items of a rules file: rules, macros, lists and requirements, not yet merged.
 
-use crate::rules::error::{Code, Fault, Finding, Item, did_you_mean};
+use crate::fields::near::did_you_mean;
+use crate::rules::error::{Code, Fault, Finding, Item};
 use crate::rules::text::{Place, Text};
 use crate::rules::yaml::{Kind, Node, Scalar};
 

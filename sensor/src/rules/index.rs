@@ -205,9 +205,9 @@ fn number_of_event(comparison: &Comparison) -> Option<bool> {
     match comparison {
         Comparison::Exists => Some(true),
         Comparison::Test(Test::Number(ordering, number)) => match (ordering, number) {
-            (Compare::Equal | Compare::Less, ..1)
-            | (Compare::LessOrEqual, ..1)
-            | (Compare::Less, 1) => Some(false),
+            (Compare::Equal | Compare::Less | Compare::LessOrEqual, ..1) | (Compare::Less, 1) => {
+                Some(false)
+            }
             (Compare::NotEqual | Compare::Greater, ..1) | (Compare::GreaterOrEqual, ..=1) => {
                 Some(true)
             }

@@ -177,7 +177,7 @@ impl Lexer {
         let length = rest.find(|char| !is_bare(char)).unwrap_or(rest.len());
         let start = self.at;
         self.at += length;
-        let value = self.text.text[start..self.at].as_bytes().to_vec();
+        let value = self.text.text.as_bytes()[start..self.at].to_vec();
         Ok((length > 0).then(|| Constant { value, quoted: false, span: self.span(start) }))
     }
 

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::fields::near::nearest;
 use crate::rules::ast::{Constant, Span};
-use crate::rules::error::{Code, Fault, nearest};
+use crate::rules::error::{Code, Fault};
 use crate::rules::parser;
 use crate::rules::text::Text;
 
@@ -18,7 +19,7 @@ pub struct List {
 /// All lists, and which of them something refers to.
 #[derive(Debug, Default)]
 pub struct Lists {
-    lists: HashMap<String, List>,
+    named: HashMap<String, List>,
     resolved: RefCell<HashMap<String, Arc<Resolved>>>,
     used: RefCell<HashSet<String>>,
 }
@@ -27,11 +28,11 @@ type Resolved = Result<Vec<Constant>, Vec<Fault>>;
 
 impl Lists {
     pub fn new(lists: HashMap<String, List>) -> Self {
-        Self { lists, ..Self::default() }
+        Self { named: lists, ..Self::default() }
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.lists.contains_key(name)
+        self.named.contains_key(name)
     }
 
     pub fn is_used(&self, name: &str) -> bool {
@@ -40,9 +41,9 @@ impl Lists {
 
     /// Marks the lists that other lists name.
     pub fn use_nested(&self) {
-        for (name, list) in &self.lists {
+        for (name, list) in &self.named {
             for item in &list.items {
-                if item.text != *name && self.lists.contains_key(&item.text) {
+                if item.text != *name && self.named.contains_key(&item.text) {
                     self.used.borrow_mut().insert(item.text.clone());
                 }
             }
@@ -67,7 +68,7 @@ impl Lists {
     /// The list that a constant names, if it does.
     pub fn named_by<'a>(&self, constant: &'a Constant) -> Option<&'a str> {
         let name = str::from_utf8(&constant.value).ok().filter(|_| !constant.quoted)?;
-        self.lists.contains_key(name).then_some(name)
+        self.named.contains_key(name).then_some(name)
     }
 
     /// The list that a value was probably meant to name.
@@ -78,7 +79,7 @@ impl Lists {
         if name.len() < LENGTH_MIN || !name.contains('_') || name.contains(['/', '.', ':']) {
             return None;
         }
-        nearest(name, self.lists.keys().map(String::as_str))
+        nearest(name, self.named.keys().map(String::as_str))
             .filter(|near| strsim::normalized_damerau_levenshtein(name, near) > 0.85)
     }
 
@@ -95,12 +96,12 @@ impl Lists {
     }
 
     fn resolve(&self, name: &str, within: &mut Vec<String>) -> Resolved {
-        let Some(list) = self.lists.get(name) else { return Ok(Vec::new()) };
+        let Some(list) = self.named.get(name) else { return Ok(Vec::new()) };
         let mut constants = Vec::with_capacity(list.items.len());
         let mut faults = Vec::new();
         for item in &list.items {
             // A name that is being resolved is a value: a list may hold its own name.
-            if self.lists.contains_key(&item.text) && !within.contains(&item.text) {
+            if self.named.contains_key(&item.text) && !within.contains(&item.text) {
                 match &*self.items(&item.text, within) {
                     Ok(items) => constants.extend_from_slice(items),
                     Err(nested) => faults.extend_from_slice(nested),

@@ -1,13 +1,12 @@
 //! Files → a [`Ruleset`], or everything that is wrong with them. `check` and `run` both use it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::rules::ast::{Expr, ExprKind};
 use crate::rules::collect::{Definitions, RuleDefinition, collect};
 use crate::rules::column::Columns;
-use crate::rules::compile::{Compiler, Macro, undefined_macro};
+use crate::rules::compile::{Compiler, Macro, Macros, undefined_macro};
 use crate::rules::error::{Code, Fault, Finding, Item, Severity};
 use crate::rules::index::{Index, Reach, reach};
 use crate::rules::lists::Lists;
@@ -87,7 +86,7 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
     let lists = Lists::new(lists.into_iter().map(|(name, one)| (name, one.list)).collect());
     lists.use_nested();
     let macro_items: Vec<Item> = macros.values().map(|one| one.item.clone()).collect();
-    let macros: HashMap<String, Macro> = macros
+    let macros: Macros = macros
         .into_iter()
         .filter_map(|(name, one)| {
             let text = Arc::new(one.condition);
@@ -104,29 +103,25 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
         .collect();
     let broken = check_macros(&macros, &macro_items, findings);
     let mut compiler = Compiler::new(&lists, &macros);
-    let mut compiled = Vec::new();
+    let mut loaded = Vec::new();
     for definition in rules {
         if let Some(rule) = rule(definition, options, &mut compiler, broken, findings) {
-            compiled.push(rule);
+            loaded.push(rule);
         }
     }
     unused(&compiler, &lists, &macro_items, &list_items, findings);
-    let enabled: Vec<(usize, NodeId)> = compiled
+    let enabled: Vec<(usize, NodeId)> = loaded
         .iter()
         .enumerate()
         .filter(|(_, rule)| rule.enabled)
         .map(|(number, rule)| (number, rule.node))
         .collect();
     let index = Index::build(&mut compiler, &enabled);
-    Ruleset { rules: compiled, program: compiler.program, index, matching: options.matching }
+    Ruleset { rules: loaded, program: compiler.program, index, matching: options.matching }
 }
 
 /// Checks that macros refer only to macros before them; true when one does not.
-fn check_macros(
-    macros: &HashMap<String, Macro>,
-    items: &[Item],
-    findings: &mut Vec<Finding>,
-) -> bool {
+fn check_macros(macros: &Macros, items: &[Item], findings: &mut Vec<Finding>) -> bool {
     let mut broken = false;
     for item in items {
         let Some(own) = macros.get(&item.name) else {
@@ -195,8 +190,8 @@ fn rule(
         }
     };
     // With a broken macro, errors about it would only repeat.
-    let compiled = match compiler.compile(&expr) {
-        Ok(compiled) => Some(compiled),
+    let own = match compiler.compile(&expr) {
+        Ok(own) => Some(own),
         Err(faults) => {
             let faults: Vec<Fault> = faults
                 .into_iter()
@@ -208,10 +203,18 @@ fn rule(
     };
     problems.notes(std::mem::take(&mut compiler.notes));
     let template = problems.template(&definition, options, &mut compiler.columns);
-    let (compiled, template) = (compiled?, template?);
-    problems.reach(reach(compiler, compiled.node));
+    let (own, template) = (own?, template?);
+    problems.reach(reach(compiler, own.node));
     let RuleDefinition {
-        name, condition, output, desc, priority, source, tags, options: own, ..
+        name,
+        condition,
+        output,
+        desc,
+        priority,
+        source,
+        tags,
+        options: rule_options,
+        ..
     } = definition;
     let enabled = options.selections.iter().fold(definition.enabled, |enabled, selection| {
         if selection.which.names(&name, &tags) { selection.enable } else { enabled }
@@ -225,9 +228,9 @@ fn rule(
         condition: condition.text,
         output: output.text,
         enabled,
-        capture_ms: own.capture.then_some(own.capture_duration_ms),
-        outline: compiled.outline,
-        node: compiled.node,
+        capture_ms: rule_options.capture.then_some(rule_options.capture_duration_ms),
+        outline: own.outline,
+        node: own.node,
         template,
         matched: AtomicU64::new(0),
     })

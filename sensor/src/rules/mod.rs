@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod cases;
+pub mod changes;
 pub mod collect;
 pub mod column;
 pub mod compile;

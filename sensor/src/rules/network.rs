@@ -16,7 +16,7 @@ impl Network {
             .split_once('/')
             .ok_or_else(|| format!("unrecognized IP network {text}: write it as ADDRESS/LENGTH"))?;
         let address: IpAddr =
-            address.parse().map_err(|_| format!("unrecognized IP network {text}"))?;
+            address.parse().ok().ok_or_else(|| format!("unrecognized IP network {text}"))?;
         let is_v4 = address.is_ipv4();
         let (least, most) = if is_v4 { (0, 32) } else { (1, 128) };
         let digits = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());

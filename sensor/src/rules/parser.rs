@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::fields::near::did_you_mean;
 use crate::rules::ast::{
     Argument, Arity, Check, Constant, Expr, ExprKind, Function, Modifier, Operator, Right, Span,
     Term, TermKind,
 };
-use crate::rules::error::{Code, Fault, did_you_mean};
+use crate::rules::error::{Code, Fault};
 use crate::rules::lexer::Lexer;
 use crate::rules::text::Text;
 
@@ -98,7 +99,7 @@ impl Parser {
         }
         let end = operands.last().map_or(start, |last| last.span.end);
         let start = operands.first().map_or(start, |first| first.span.start);
-        Expr { kind: join(operands), span: Span { end, start, ..self.lexer.span(start) } }
+        Expr { kind: join(operands), span: Span { start, end, ..self.lexer.span(start) } }
     }
 
     fn not(&mut self) -> Parsed<Expr> {

@@ -150,80 +150,84 @@ impl Scratch {
 
 impl Program {
     pub fn evaluate<S: Source>(&self, node: NodeId, source: &S, scratch: &mut Scratch) -> bool {
-        match &self.nodes[node] {
+        Evaluation { program: self, source, scratch }.node(node)
+    }
+
+    pub fn check<S: Source>(&self, check: CheckId, source: &S, scratch: &mut Scratch) -> bool {
+        Evaluation { program: self, source, scratch }.check(check)
+    }
+
+    /// Puts a column's value into its slot.
+    pub fn fill<S: Source>(&self, column: ColumnId, source: &S, scratch: &mut Scratch) {
+        Evaluation { program: self, source, scratch }.fill(column);
+    }
+}
+
+/// A program at one event.
+pub struct Evaluation<'a, S> {
+    program: &'a Program,
+    source: &'a S,
+    pub scratch: &'a mut Scratch,
+}
+
+impl<S: Source> Evaluation<'_, S> {
+    fn node(&mut self, id: NodeId) -> bool {
+        match &self.program.nodes[id] {
             Node::Constant(value) => *value,
-            Node::Check(check) => self.check(*check, source, scratch),
-            Node::Not(inner) => !self.evaluate(*inner, source, scratch),
-            Node::And(inner) => self.remembered(node, scratch, |scratch| {
-                inner.iter().all(|inner| self.evaluate(*inner, source, scratch))
-            }),
-            Node::Or(inner) => self.remembered(node, scratch, |scratch| {
-                inner.iter().any(|inner| self.evaluate(*inner, source, scratch))
-            }),
+            Node::Check(check) => self.check(*check),
+            Node::Not(inner) => !self.node(*inner),
+            Node::And(inner) => {
+                self.remembered(id, |own| inner.iter().all(|inner| own.node(*inner)))
+            }
+            Node::Or(inner) => {
+                self.remembered(id, |own| inner.iter().any(|inner| own.node(*inner)))
+            }
         }
     }
 
-    fn remembered(
-        &self,
-        node: NodeId,
-        scratch: &mut Scratch,
-        evaluate: impl FnOnce(&mut Scratch) -> bool,
-    ) -> bool {
-        let mark = scratch.nodes[node];
-        if mark >> 1 == scratch.generation {
+    fn remembered(&mut self, id: NodeId, evaluate: impl FnOnce(&mut Self) -> bool) -> bool {
+        let mark = self.scratch.nodes[id];
+        if mark >> 1 == self.scratch.generation {
             return mark & RESULT_BIT == 1;
         }
-        let result = evaluate(scratch);
-        scratch.nodes[node] = scratch.mark(result);
+        let result = evaluate(self);
+        self.scratch.nodes[id] = self.scratch.mark(result);
         result
     }
 
-    pub fn check<S: Source>(&self, id: CheckId, source: &S, scratch: &mut Scratch) -> bool {
-        if let Some(result) = scratch.decided(id) {
+    fn check(&mut self, id: CheckId) -> bool {
+        if let Some(result) = self.scratch.decided(id) {
             return result;
         }
-        let result = self.compare(&self.checks[id], source, scratch);
-        scratch.checks[id] = scratch.mark(result);
+        let result = self.compare(&self.program.checks[id]);
+        self.scratch.checks[id] = self.scratch.mark(result);
         result
     }
 
-    fn compare<S: Source>(&self, check: &Check, source: &S, scratch: &mut Scratch) -> bool {
+    fn compare(&mut self, check: &Check) -> bool {
         match &check.comparison {
-            Comparison::Exists => self.any(check.column, source, scratch, |_| true),
-            Comparison::Test(test) => {
-                self.over(check.column, check.over, source, scratch, |value| test.matches(value))
-            }
+            Comparison::Exists => self.any(check.column, |_| true),
+            Comparison::Test(test) => self.over(check.column, check.over, test),
             Comparison::Modified(modifier, tests) => {
-                let mut holds = |(test, over): &(Test, Over)| {
-                    self.over(check.column, *over, source, scratch, |value| test.matches(value))
-                };
+                let mut holds = |(test, over): &(Test, Over)| self.over(check.column, *over, test);
                 match modifier {
                     Modifier::AnyOf => tests.iter().any(holds),
                     Modifier::AllOf => !tests.is_empty() && tests.iter().all(holds),
                     Modifier::OneOf => tests.iter().filter(|test| holds(test)).take(2).count() == 1,
                 }
             }
-            Comparison::Column(operator, right) => {
-                self.compare_columns(check, *operator, *right, source, scratch)
-            }
+            Comparison::Column(operator, right) => self.compare_columns(check, *operator, *right),
         }
     }
 
-    fn over<S: Source>(
-        &self,
-        column: ColumnId,
-        over: Over,
-        source: &S,
-        scratch: &mut Scratch,
-        holds: impl Fn(Value<'_>) -> bool,
-    ) -> bool {
+    fn over(&mut self, column: ColumnId, over: Over, test: &Test) -> bool {
         match over {
-            Over::Any => self.any(column, source, scratch, holds),
+            Over::Any => self.any(column, |value| test.matches(value)),
             Over::All => {
                 let mut found = false;
-                let refuted = self.any(column, source, scratch, |value| {
+                let refuted = self.any(column, |value| {
                     found = true;
-                    !holds(value)
+                    !test.matches(value)
                 });
                 found && !refuted
             }
@@ -231,64 +235,49 @@ impl Program {
     }
 
     /// True when some value of the column satisfies the predicate; false when there is none.
-    fn any<S: Source>(
-        &self,
-        id: ColumnId,
-        source: &S,
-        scratch: &mut Scratch,
-        mut holds: impl FnMut(Value<'_>) -> bool,
-    ) -> bool {
-        let column = &self.columns[id];
+    fn any(&mut self, id: ColumnId, mut holds: impl FnMut(Value<'_>) -> bool) -> bool {
+        let column = &self.program.columns[id];
         match (column.access, &column.kind) {
             (Access::Direct, ColumnKind::Field(operand)) => {
-                source.direct(operand).is_some_and(holds)
+                self.source.direct(operand).is_some_and(holds)
             }
             (Access::Each, ColumnKind::Field(operand)) => {
-                let mut text = std::mem::take(&mut scratch.text);
                 let mut found = false;
-                source.each(operand, &mut text, &mut |value| {
+                self.source.each(operand, &mut self.scratch.text, &mut |value| {
                     found = holds(value);
                     !found
                 });
-                scratch.text = text;
                 found
             }
             _ => {
-                self.fill(id, source, scratch);
-                scratch.slots[id].any(holds)
+                self.fill(id);
+                self.scratch.slots[id].any(holds)
             }
         }
     }
 
     /// Puts the column's value into its slot, once for each event.
-    pub fn fill<S: Source>(&self, id: ColumnId, source: &S, scratch: &mut Scratch) {
-        if scratch.slots[id].generation == scratch.generation {
+    pub fn fill(&mut self, id: ColumnId) {
+        if self.scratch.slots[id].generation == self.scratch.generation {
             return;
         }
-        let mut slot = std::mem::take(&mut scratch.slots[id]);
-        slot.clear(scratch.generation);
-        match &self.columns[id].kind {
-            ColumnKind::Call(call) => transform::apply(call, self, source, scratch, &mut slot),
+        let mut slot = std::mem::take(&mut self.scratch.slots[id]);
+        slot.clear(self.scratch.generation);
+        match &self.program.columns[id].kind {
+            ColumnKind::Call(call) => transform::apply(call, self, &mut slot),
             ColumnKind::Field(operand) => match operand.shape() {
-                Shape::Composed => slot.present = source.compose(operand, &mut slot.bytes),
-                Shape::Direct => operand.read(source, &mut |value| slot.push(value, false)),
-                Shape::Many(_) => operand.read(source, &mut |value| slot.push(value, true)),
+                Shape::Composed => slot.present = self.source.compose(operand, &mut slot.bytes),
+                Shape::Direct => operand.read(self.source, &mut |value| slot.push(value, false)),
+                Shape::Many(_) => operand.read(self.source, &mut |value| slot.push(value, true)),
             },
         }
-        scratch.slots[id] = slot;
+        self.scratch.slots[id] = slot;
     }
 
-    fn compare_columns<S: Source>(
-        &self,
-        check: &Check,
-        operator: Operator,
-        right: ColumnId,
-        source: &S,
-        scratch: &mut Scratch,
-    ) -> bool {
-        self.fill(check.column, source, scratch);
-        self.fill(right, source, scratch);
-        let (left, right) = (&scratch.slots[check.column], &scratch.slots[right]);
+    fn compare_columns(&mut self, check: &Check, operator: Operator, right: ColumnId) -> bool {
+        self.fill(check.column);
+        self.fill(right);
+        let (left, right) = (&self.scratch.slots[check.column], &self.scratch.slots[right]);
         if !left.present || !right.present {
             return false;
         }

@@ -6,11 +6,12 @@ use serde_json::{Map, Value as Json};
 
 use crate::fields::Type;
 use crate::fields::json;
+use crate::fields::near::did_you_mean;
 use crate::fields::operand::Operand;
 use crate::fields::source::Source;
 use crate::rules::ast::{Function, TermKind};
 use crate::rules::column::Columns;
-use crate::rules::error::{Code, Fault, did_you_mean};
+use crate::rules::error::{Code, Fault};
 use crate::rules::parser;
 use crate::rules::program::{ColumnId, Program, Scratch};
 use crate::rules::text::Text;
@@ -157,16 +158,17 @@ impl Reader<'_> {
         let digits = rest.len() - rest.trim_start_matches(|char: char| char.is_ascii_digit()).len();
         let width = match &rest[..digits] {
             "" => None,
-            digits => match digits.parse().ok().filter(|width| *width <= WIDTH_MAX) {
-                Some(width) => Some(width),
-                None => {
+            digits => {
+                if let Some(width) = digits.parse().ok().filter(|width| *width <= WIDTH_MAX) {
+                    Some(width)
+                } else {
                     let place = self.text.place(start..start + digits.len());
                     let message = format!(
                         "a column of {digits} characters: at most {WIDTH_MAX} are possible"
                     );
                     return Err(vec![Fault::new(Code::CompileOutput, place, message)]);
                 }
-            },
+            }
         };
         let rest = &rest[digits..];
         let is_call = Function::ALL.iter().any(|function| {

@@ -49,14 +49,14 @@ pub enum Bytes {
     NotEqual(Box<[u8]>),
     Ordered(Ordering, Box<[u8]>),
     OneOf(Set<Box<[u8]>>),
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     /// In lower case.
     ContainsFolded(Box<[u8]>),
     StartsWith(Box<[u8]>),
     EndsWith(Box<[u8]>),
     Glob(Glob),
     Regex(Regex),
-    Path(PathTrie),
+    Path(Box<PathTrie>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

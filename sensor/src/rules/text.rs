@@ -74,6 +74,7 @@ impl Text {
     }
 
     /// The bytes of `range` as a text of their own.
+    #[must_use]
     pub fn part(&self, range: Range<usize>) -> Self {
         let offsets = range.clone().map(|byte| self.locate(byte));
         let file = self.locate(range.start).0;

@@ -4,7 +4,7 @@ use crate::fields::Value;
 use crate::fields::source::Source;
 use crate::rules::ast::{Function, Operator};
 use crate::rules::glob::Glob;
-use crate::rules::program::{ColumnId, Program, Scratch, Slot};
+use crate::rules::program::{ColumnId, Evaluation, Scratch, Slot};
 use crate::rules::test::contains_folded;
 
 /// A compiled call.
@@ -24,19 +24,14 @@ pub enum Input {
 }
 
 /// Applies the call; the slot stays absent when an input is absent.
-pub fn apply<S: Source>(
-    call: &Call,
-    program: &Program,
-    source: &S,
-    scratch: &mut Scratch,
-    slot: &mut Slot,
-) {
+pub fn apply<S: Source>(call: &Call, evaluation: &mut Evaluation<'_, S>, slot: &mut Slot) {
     for column in columns(&call.inputs) {
-        program.fill(column, source, scratch);
-        if !scratch.slot(column).present {
+        evaluation.fill(column);
+        if !evaluation.scratch.slot(column).present {
             return;
         }
     }
+    let scratch = &*evaluation.scratch;
     match (call.function, &*call.inputs) {
         (Function::Concat, inputs) => {
             slot.present = true;

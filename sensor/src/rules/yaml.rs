@@ -77,7 +77,7 @@ impl Reader<'_> {
     ) -> Result<Node, Fault> {
         let place = self.place(span);
         if depth > DEPTH_MAX {
-            return Err(self.fault(place, format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(fault(place, format!("nested deeper than {DEPTH_MAX} levels")));
         }
         self.count(1, &place)?;
         let (anchor, kind) = match event {
@@ -110,12 +110,12 @@ impl Reader<'_> {
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(self.fault(place, "an alias without its anchor".to_owned()));
+                    return Err(fault(place, "an alias without its anchor".to_owned()));
                 };
                 self.count(size(&node), &place)?;
                 return Ok(node);
             }
-            _ => return Err(self.fault(place, "unexpected end of the document".to_owned())),
+            _ => return Err(fault(place, "unexpected end of the document".to_owned())),
         };
         let node = Node { kind, place };
         if anchor > 0 {
@@ -131,16 +131,14 @@ impl Reader<'_> {
     ) -> Result<(Event<'a>, Span), Fault> {
         match parser.next_event() {
             Some(event) => event.map_err(|error| self.scan_fault(&error)),
-            None => Err(self.fault(within.clone(), "the document ends too early".to_owned())),
+            None => Err(fault(within.clone(), "the document ends too early".to_owned())),
         }
     }
 
     fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Fault> {
         self.nodes += nodes;
         if self.nodes > NODES_MAX {
-            return Err(
-                self.fault(place.clone(), format!("the file has more than {NODES_MAX} values"))
-            );
+            return Err(fault(place.clone(), format!("the file has more than {NODES_MAX} values")));
         }
         Ok(())
     }
@@ -169,10 +167,10 @@ impl Reader<'_> {
         let place = Place { file: self.file, bytes: at..at };
         Fault::new(Code::YamlParse, place, error.info().to_owned())
     }
+}
 
-    fn fault(&self, place: Place, message: String) -> Fault {
-        Fault::new(Code::YamlParse, place, message)
-    }
+fn fault(place: Place, message: String) -> Fault {
+    Fault::new(Code::YamlParse, place, message)
 }
 
 fn size(node: &Node) -> usize {

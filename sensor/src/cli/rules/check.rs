@@ -1,15 +1,17 @@
 //! `sensor rules check`: every error, warning and lint of rules files.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::rules::{FAILED, Outcome, load};
+use crate::cli::rules::{FAILED, Outcome, load, print};
 use crate::rules::error::Severity;
 use crate::rules::load::Loaded;
 use crate::rules::report;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(in crate::cli) struct Args {
     /// Rules files or directories; the shipped ruleset when none is given
     files: Vec<PathBuf>,
     /// Results as JSON, in the shape of Falco's `falco_load_results`
@@ -28,37 +30,37 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let loaded = load(&args.files)?;
-    if args.json {
-        println!("{:#}", report::falco(&loaded));
+    let output = if args.json {
+        format!("{:#}\n", report::falco(&loaded))
     } else if args.sarif {
-        println!("{:#}", report::sarif(&loaded));
+        format!("{:#}\n", report::sarif(&loaded))
     } else {
-        print(&loaded, args.quiet);
-    }
+        text(&loaded, args.quiet)?
+    };
+    print(&output)?;
     let warned = loaded.findings.iter().any(|one| one.severity() == Severity::Warning);
     let failed = loaded.ruleset.is_none() || (args.strict && warned);
     Ok(if failed { FAILED } else { ExitCode::SUCCESS })
 }
 
-fn print(loaded: &Loaded, quiet: bool) {
+fn text(loaded: &Loaded, quiet: bool) -> anyhow::Result<String> {
+    let mut out = String::new();
     for finding in &loaded.findings {
         if finding.severity() == Severity::Error || !quiet {
-            println!("{}", finding.render(&loaded.files));
+            writeln!(out, "{}", finding.render(&loaded.files))?;
         }
     }
-    let errors = loaded.errors().count();
-    let warnings = loaded.warnings().count();
+    let errors = counted(loaded.errors().count(), "error");
+    let warnings = counted(loaded.warnings().count(), "warning");
     match &loaded.ruleset {
         Some(ruleset) => {
+            let rules = counted(ruleset.rules().len(), "rule");
             let files = counted(loaded.files.len(), "file");
-            println!(
-                "ok: {} in {files}, {}",
-                counted(ruleset.rules().len(), "rule"),
-                counted(warnings, "warning")
-            );
+            writeln!(out, "ok: {rules} in {files}, {warnings}")?;
         }
-        None => println!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
+        None => writeln!(out, "{errors}, {warnings}")?,
     }
+    Ok(out)
 }
 
 fn counted(count: usize, noun: &str) -> String {

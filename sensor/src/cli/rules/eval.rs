@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value as Json};
 
-use crate::cli::rules::{Outcome, read_files, wrong_use};
+use crate::cli::rules::{Outcome, print, read_files, wrong_use};
 use crate::fields::object::ObjectEvent;
 use crate::rules::error::Severity;
 use crate::rules::load;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(in crate::cli) struct Args {
     /// The condition, as in a rule
     #[arg(long, short)]
     condition: String,
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let Some(ruleset) = condition.filter(|_| !failed) else { return Ok(wrong_use()) };
     let mut held = false;
     ruleset.evaluate(&event, &mut ruleset.scratch(), |_| held = true);
-    println!("{held}");
+    print(&format!("{held}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,17 +1,19 @@
 //! `sensor rules explain`: a rule's condition as a tree, with the value of each part for an event.
 
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::cli::rules::{FAILED, Outcome, eval, load_valid, wrong_use};
+use crate::cli::rules::{FAILED, Outcome, eval, load_valid, print, wrong_use};
+use crate::fields::near::did_you_mean;
 use crate::fields::object::ObjectEvent;
 use crate::rules::Ruleset;
-use crate::rules::error::did_you_mean;
 use crate::rules::outline::Outline;
 use crate::rules::program::Scratch;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(in crate::cli) struct Args {
     /// Name of the rule
     rule: String,
     /// The event: a flat JSON object of field names
@@ -42,13 +44,16 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let mut scratch = ruleset.scratch();
     scratch.next_event();
-    let mut tree = Tree { ruleset: &ruleset, event: &event, scratch: &mut scratch };
+    let mut tree =
+        Tree { ruleset: &ruleset, event: &event, scratch: &mut scratch, out: String::new() };
     let held = rule.outline().holds(&event, &ruleset, tree.scratch);
-    println!("{held:<5} {}", rule.name);
-    tree.print(rule.outline(), 1);
+    writeln!(tree.out, "{held:<5} {}", rule.name)?;
+    tree.add(rule.outline(), 1)?;
+    let mut out = tree.out;
     if held {
-        println!("output: {}", rule.render(&event).message);
+        writeln!(out, "output: {}", rule.render(&event).message)?;
     }
+    print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,37 +61,20 @@ struct Tree<'a> {
     ruleset: &'a Ruleset,
     event: &'a ObjectEvent,
     scratch: &'a mut Scratch,
+    out: String,
 }
 
 impl Tree<'_> {
-    fn print(&mut self, outline: &Outline, depth: usize) {
+    fn add(&mut self, outline: &Outline, depth: usize) -> fmt::Result {
         let held = outline.holds(self.event, self.ruleset, self.scratch);
-        let indent = "  ".repeat(depth);
-        match outline {
-            Outline::Check { text, .. } => println!("{held:<5} {indent}{text}"),
-            Outline::Macro { name, body } => {
-                println!("{held:<5} {indent}macro {name}");
-                self.print(body, depth + 1);
-            }
-            Outline::Not(inner) => {
-                println!("{held:<5} {indent}not");
-                self.print(inner, depth + 1);
-            }
-            Outline::And(parts) => self.print_all("all of", held, parts, depth),
-            Outline::Or(parts) => self.print_all("any of", held, parts, depth),
-        }
-    }
-
-    fn print_all(
-        &mut self,
-        title: &str,
-        held: bool,
-        parts: &[std::sync::Arc<Outline>],
-        depth: usize,
-    ) {
-        println!("{held:<5} {}{title}", "  ".repeat(depth));
-        for part in parts {
-            self.print(part, depth + 1);
-        }
+        let (title, parts): (_, &[Arc<Outline>]) = match outline {
+            Outline::Check { text, .. } => (text.to_string(), &[]),
+            Outline::Macro { name, body } => (format!("macro {name}"), std::slice::from_ref(body)),
+            Outline::Not(inner) => ("not".to_owned(), std::slice::from_ref(inner)),
+            Outline::And(parts) => ("all of".to_owned(), parts),
+            Outline::Or(parts) => ("any of".to_owned(), parts),
+        };
+        writeln!(self.out, "{held:<5} {}{title}", "  ".repeat(depth))?;
+        parts.iter().try_for_each(|part| self.add(part, depth + 1))
     }
 }

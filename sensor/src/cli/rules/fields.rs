@@ -1,16 +1,17 @@
 //! `sensor rules fields`: the field reference.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::rules::{FAILED, Outcome};
+use crate::cli::rules::{FAILED, Outcome, print};
 use crate::fields::docs::{argument, markdown, value_type};
-use crate::fields::{Field, all};
-use crate::rules::error::did_you_mean;
+use crate::fields::near::did_you_mean;
+use crate::fields::{Field, Type, all};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(in crate::cli) struct Args {
     /// Only fields whose names begin with this
     prefix: Option<String>,
     /// As JSON
@@ -23,7 +24,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     if args.markdown {
-        print!("{}", markdown());
+        print(&markdown())?;
         return Ok(ExitCode::SUCCESS);
     }
     let prefix = args.prefix.as_deref().unwrap_or_default();
@@ -33,28 +34,31 @@ pub(super) fn run(args: &Args) -> Outcome {
         eprintln!("error: no field begins with `{prefix}`; {hint}");
         return Ok(FAILED);
     }
-    if args.json {
+    let output = if args.json {
         let fields: Vec<_> = fields.into_iter().map(as_json).collect();
-        println!("{:#}", json!(fields));
+        format!("{:#}\n", json!(fields))
     } else {
-        for field in fields {
-            print(field);
-        }
-    }
+        text(&fields)?
+    };
+    print(&output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(field: &Field) {
-    let name = format!("{}{}", field.name, argument(field));
-    let missing = if field.is_delivered() { "" } else { " (not collected)" };
-    println!("{name:<36} {:<16} {}{missing}", value_type(field), field.doc);
+fn text(fields: &[&Field]) -> anyhow::Result<String> {
+    let mut out = String::new();
+    for field in fields {
+        let name = format!("{}{}", field.name, argument(field));
+        let missing = if field.is_delivered() { "" } else { " (not collected)" };
+        writeln!(out, "{name:<36} {:<16} {}{missing}", value_type(field), field.doc)?;
+    }
+    Ok(out)
 }
 
 fn as_json(field: &Field) -> serde_json::Value {
     json!({
         "name": field.name,
         "type": value_type(field),
-        "falco_type": field.get.value_type().map(|own| own.falco_name()),
+        "falco_type": field.get.value_type().map(Type::falco_name),
         "argument": argument(field),
         "collected": field.is_delivered(),
         "description": field.doc,

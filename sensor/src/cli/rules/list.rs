@@ -1,15 +1,16 @@
 //! `sensor rules list`: the rules that are loaded.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::rules::{Outcome, load_valid};
+use crate::cli::rules::{Outcome, load_valid, print};
 use crate::rules::{Rule, Ruleset};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(in crate::cli) struct Args {
     /// Rules files or directories; the shipped ruleset when none is given
     files: Vec<PathBuf>,
     /// Whole rules, as JSON
@@ -22,20 +23,19 @@ pub(super) fn run(args: &Args) -> Outcome {
         Ok(ruleset) => ruleset,
         Err(code) => return Ok(code),
     };
-    if args.json {
-        println!("{:#}", as_json(&ruleset));
-    } else {
-        for rule in ruleset.rules() {
-            print(rule);
-        }
-    }
+    let output = if args.json { format!("{:#}\n", as_json(&ruleset)) } else { text(&ruleset)? };
+    print(&output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(rule: &Rule) {
-    let state = if rule.enabled { "" } else { " (disabled)" };
-    println!("{:<13} {}{state}", rule.priority, rule.name);
-    println!("{:<13} {}", "", rule.desc.split_whitespace().collect::<Vec<_>>().join(" "));
+fn text(ruleset: &Ruleset) -> anyhow::Result<String> {
+    let mut out = String::new();
+    for Rule { name, priority, desc, enabled, .. } in ruleset.rules() {
+        let state = if *enabled { "" } else { " (disabled)" };
+        let desc = desc.split_whitespace().collect::<Vec<_>>().join(" ");
+        writeln!(out, "{priority:<13} {name}{state}\n{:<13} {desc}", "")?;
+    }
+    Ok(out)
 }
 
 fn as_json(ruleset: &Ruleset) -> serde_json::Value {

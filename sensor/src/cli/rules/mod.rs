@@ -1,5 +1,4 @@
 //! `sensor rules`: check, list, fields, eval, test, explain.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's output and errors")]
 
 mod check;
 mod eval;
@@ -8,7 +7,7 @@ mod fields;
 mod list;
 mod test;
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,7 +21,7 @@ use crate::rules::shipped;
 use crate::rules::text::File;
 
 #[derive(Debug, Subcommand)]
-pub enum RulesCommand {
+pub(super) enum RulesCommand {
     /// Report everything that is wrong with rules files
     Check(check::Args),
     /// Show the rules of the shipped ruleset, or of files
@@ -47,23 +46,24 @@ fn wrong_use() -> ExitCode {
     ExitCode::from(2)
 }
 
-pub fn run(command: RulesCommand) -> ExitCode {
-    let outcome = match command {
-        RulesCommand::Check(args) => check::run(&args),
-        RulesCommand::List(args) => list::run(&args),
-        RulesCommand::Fields(args) => fields::run(&args),
-        RulesCommand::Eval(args) => eval::run(&args),
-        RulesCommand::Test(args) => test::run(&args),
-        RulesCommand::Explain(args) => explain::run(&args),
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        FAILED
-    })
+pub(super) fn run(command: &RulesCommand) -> Outcome {
+    match command {
+        RulesCommand::Check(args) => check::run(args),
+        RulesCommand::List(args) => list::run(args),
+        RulesCommand::Fields(args) => fields::run(args),
+        RulesCommand::Eval(args) => eval::run(args),
+        RulesCommand::Test(args) => test::run(args),
+        RulesCommand::Explain(args) => explain::run(args),
+    }
+}
+
+/// Writes a command's output. Not `print!`, which panics when nobody reads any more.
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 /// Reads rules files; a directory stands for its `.yaml` files in order of name.
-pub fn read_files(paths: &[PathBuf]) -> anyhow::Result<Vec<File>> {
+fn read_files(paths: &[PathBuf]) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {

@@ -1,16 +1,17 @@
 //! `sensor rules test`: case files against a ruleset.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::cli::rules::{FAILED, Outcome, load_valid};
+use crate::cli::rules::{FAILED, Outcome, load_valid, print};
 use crate::rules::Ruleset;
-use crate::rules::cases::{CaseFile, Coverage, run as run_case};
+use crate::rules::cases::{CaseFile, Coverage, run_case};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(in crate::cli) struct Args {
     /// Case files
     #[arg(required = true)]
     cases: Vec<PathBuf>,
@@ -27,43 +28,46 @@ pub(super) fn run(args: &Args) -> Outcome {
         Ok(ruleset) => ruleset,
         Err(code) => return Ok(code),
     };
+    let mut out = String::new();
     let mut scratch = ruleset.scratch();
     let mut coverage = Coverage::default();
     let (mut passed, mut failed) = (0_usize, 0_usize);
     for path in &args.cases {
         let context = || format!("read {}", path.display());
-        let content = std::fs::read_to_string(path).with_context(context)?;
-        let file = CaseFile::parse(&content).map_err(anyhow::Error::msg).with_context(context)?;
+        let text = std::fs::read_to_string(path).with_context(context)?;
+        let file = CaseFile::parse(&text).map_err(anyhow::Error::msg).with_context(context)?;
         for case in &file.cases {
             let outcome = run_case(case, &ruleset, &mut scratch, &mut coverage);
             if outcome.failures.is_empty() {
                 passed += 1;
-                println!("pass  {}", case.name);
+                writeln!(out, "pass  {}", case.name)?;
                 continue;
             }
             failed += 1;
-            println!("FAIL  {}", case.name);
+            writeln!(out, "FAIL  {}", case.name)?;
             for failure in &outcome.failures {
-                println!("      {failure}");
+                writeln!(out, "      {failure}")?;
             }
         }
     }
     if args.coverage {
-        print_coverage(&ruleset, &coverage);
+        print_coverage(&ruleset, &coverage, &mut out)?;
     }
-    println!("{passed} passed, {failed} failed");
+    writeln!(out, "{passed} passed, {failed} failed")?;
+    print(&out)?;
     Ok(if failed > 0 { FAILED } else { ExitCode::SUCCESS })
 }
 
-fn print_coverage(ruleset: &Ruleset, coverage: &Coverage) {
+fn print_coverage(ruleset: &Ruleset, coverage: &Coverage, out: &mut String) -> anyhow::Result<()> {
     for rule in ruleset.rules() {
         let missing = coverage.missing(rule);
         if missing.is_empty() {
             continue;
         }
-        println!("rule `{}`: {} undecided", rule.name, missing.len());
+        writeln!(out, "rule `{}`: {} undecided", rule.name, missing.len())?;
         for (text, value) in missing {
-            println!("      never {value}: {text}");
+            writeln!(out, "      never {value}: {text}")?;
         }
     }
+    Ok(())
 }
