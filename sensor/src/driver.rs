@@ -17,6 +17,7 @@ use crate::probe::attach::{Outcome as ProbeOutcome, Probes, attach};
 use crate::probe::capture::{self, Reader, Writer};
 use crate::probe::counters::Counters;
 use crate::probe::load::Settings;
+use crate::probe::missed::Missed;
 use crate::probe::proc::Proc;
 use crate::probe::ring::Ring;
 use crate::probe::{self, record};
@@ -115,6 +116,8 @@ pub struct Live {
     probes: Option<Probes>,
     ring: Ring,
     pub outcomes: Vec<ProbeOutcome>,
+    pub missed: Missed,
+    missed_at_end: u64,
     /// Scrapes read it from another thread, a few times a minute.
     pub counters: Arc<Mutex<Counters>>,
     proc: Proc,
@@ -132,6 +135,8 @@ pub struct Balance {
     pub lost: u64,
     /// Given up in the kernel, for whatever other reason.
     pub dropped: u64,
+    /// Occurrences of which no program knew, because it was preempted: not part of the equation.
+    pub missed: u64,
 }
 
 impl Balance {
@@ -159,9 +164,22 @@ impl Live {
         let ring = Ring::new(&mut probes, interval)?;
         let counters = Arc::new(Mutex::new(Counters::new(&mut probes)?));
         let outcomes = probes.outcomes.clone();
+        let missed = Missed::new(&probes);
         let probes = Some(probes);
         let (tee, tee_error) = (None, None);
-        Ok(Self { probes, ring, outcomes, counters, proc, tee, tee_error, clock_offset_ns: 0 })
+        let (missed_at_end, clock_offset_ns) = (0, 0);
+        Ok(Self {
+            probes,
+            ring,
+            outcomes,
+            missed,
+            missed_at_end,
+            counters,
+            proc,
+            tee,
+            tee_error,
+            clock_offset_ns,
+        })
     }
 
     /// Also writes every record to a capture.
@@ -209,7 +227,7 @@ impl Live {
                 stages.tick(pipeline, self);
             }
         }
-        self.probes = None;
+        self.detach();
         let balance = self.settle(pipeline, |live, pipeline| {
             let read = live.drain(pipeline, stages);
             (read, pipeline.tally.received)
@@ -238,7 +256,7 @@ impl Live {
             self.ring.wait(control.wake_fd().as_fd(), left.min(PROGRESS))?;
             received += self.ring.drain(BATCH, &mut take) as u64;
         }
-        self.probes = None;
+        self.detach();
         Ok(self.settle(&mut (), |live, ()| {
             let read = live.ring.drain(BATCH, &mut take);
             received += read as u64;
@@ -252,6 +270,11 @@ impl Live {
             return Err(error);
         }
         self.tee.take().map_or(Ok(()), Writer::finish)
+    }
+
+    fn detach(&mut self) {
+        self.missed_at_end = self.missed.total();
+        self.probes = None;
     }
 
     /// Everything is detached: reads until all that was produced is accounted for, because the
@@ -286,6 +309,7 @@ impl Live {
             delivered: received,
             lost,
             dropped: all_losses - lost,
+            missed: self.missed_at_end,
         }
     }
 

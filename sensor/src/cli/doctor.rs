@@ -32,7 +32,9 @@ pub(super) fn reference() -> String {
         "# Probes\n\nWhat is observed, and the ways to hook it, best first. `sensor doctor` says which way this\n\
          kernel takes.\n\n| Probe | Hook | Programs |\n|---|---|---|\n",
     );
-    for (probe, way) in PROBES.iter().flat_map(|probe| probe.ways.iter().map(move |way| (probe, way))) {
+    for (probe, way) in
+        PROBES.iter().flat_map(|probe| probe.ways.iter().map(move |way| (probe, way)))
+    {
         let programs: Vec<_> = way.programs.iter().map(|program| program.name).collect();
         let row = [probe.name, "` | `", way.hook, "` | ", &programs.join(", ")].concat();
         text.extend(["| `", &row, " |\n"]);

@@ -8,6 +8,7 @@ pub mod load;
 pub mod attach;
 pub mod ring;
 pub mod counters;
+pub mod missed;
 pub mod sampler;
 pub mod capture;
 pub mod proc;
