@@ -147,12 +147,14 @@ impl Balance {
 
 impl std::fmt::Display for Balance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { produced, delivered, lost, dropped } = self;
+        let Self { produced, delivered, lost, dropped, missed } = self;
         let sign = if self.is_exact() { "=" } else { "≠" };
-        write!(
-            f,
-            "{produced} produced {sign} {delivered} delivered + {lost} lost + {dropped} dropped"
-        )
+        write!(f, "{produced} produced {sign} {delivered} delivered + {lost} lost")?;
+        write!(f, " + {dropped} dropped")?;
+        if *missed > 0 {
+            write!(f, "; {missed} missed by preempted programs")?;
+        }
+        Ok(())
     }
 }
 
