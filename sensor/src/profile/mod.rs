@@ -9,8 +9,10 @@ pub mod maps;
 pub mod module;
 pub mod name;
 pub mod output;
+pub mod pprof;
 pub mod report;
 pub mod space;
+pub mod speedscope;
 pub mod stack;
 pub mod symbol;
 
