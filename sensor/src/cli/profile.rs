@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use sensor_common::Kind;
 
 use crate::attribution::cgroup::Scope;
@@ -25,7 +25,7 @@ const RING_BYTES: u32 = 16 << 20;
 const ROWS: usize = 25;
 
 #[derive(Args, Debug)]
-#[group(id = "what", required = true, multiple = false, args = ["name", "pid", "cgroup", "all"])]
+#[command(group(ArgGroup::new("what").required(true).args(["name", "pid", "cgroup", "all"])))]
 pub(super) struct ProfileArgs {
     /// Container, pod (`namespace/pod`) or unit, by name, id or unique id prefix
     name: Option<String>,
@@ -38,7 +38,8 @@ pub(super) struct ProfileArgs {
     /// Everything on this host
     #[arg(long)]
     all: bool,
-    /// Write the profile: .svg is a flame graph, .folded has one stack a line
+    /// Write the profile: .svg (flame graph), .folded (one stack a line), .pb.gz (pprof) or .json
+    /// (speedscope)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Seconds to sample
