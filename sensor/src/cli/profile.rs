@@ -38,7 +38,8 @@ pub(super) struct ProfileArgs {
     /// Everything on this host
     #[arg(long)]
     all: bool,
-    /// Write the profile: .svg is a flame graph, .folded has one stack a line
+    /// Write the profile: .svg (flame graph), .folded (one stack a line), .pb.gz (pprof) or .json
+    /// (speedscope)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Seconds to sample

@@ -9,8 +9,10 @@ pub mod maps;
 pub mod module;
 pub mod name;
 pub mod output;
+pub mod pprof;
 pub mod report;
 pub mod space;
+pub mod speedscope;
 pub mod stack;
 pub mod symbol;
 
@@ -75,8 +77,8 @@ impl Profile {
         };
         match self.fold.add(space, sample.kernel, sample.user) {
             Folded::Full => return self.quality.count_lost(Loss::TooManyStacks, 1),
-            Folded::New => self.spaces.complete(space, &sample),
-            Folded::Known => {}
+            Folded::New => self.spaces.complete(space, &sample, true),
+            Folded::Known => self.spaces.complete(space, &sample, false),
         }
         self.quality.kept += 1;
     }

@@ -137,10 +137,14 @@ impl Namer<'_> {
 
     /// The frames of a user stack, the root first.
     fn user(&mut self, counted: &Counted<'_>, space: &Space) -> Vec<Frame> {
+        let unknown = frame(Kind::User, "[unknown]".into(), String::new(), false);
         let mut frames = Vec::new();
         for address in lookups(counted.user.iter()) {
             let Some(location) = space.locate(address) else {
-                frames.push(frame(Kind::User, "[unknown]".into(), String::new(), false));
+                // Where a frame pointer was something else, one wrong address leads to the next.
+                if frames.last() != Some(&unknown) {
+                    frames.push(unknown.clone());
+                }
                 continue;
             };
             let module = match location.place {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::profile::flamegraph;
 use crate::profile::report::Report;
+use crate::profile::{flamegraph, pprof, speedscope};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -13,6 +13,9 @@ pub enum Format {
     Svg,
     /// Folded stacks.
     Folded,
+    /// Gzipped pprof.
+    Pprof,
+    Speedscope,
 }
 
 /// Why a profile has not become a file.
@@ -26,7 +29,12 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-const ENDINGS: &[(&str, Format)] = &[(".svg", Format::Svg), (".folded", Format::Folded)];
+const ENDINGS: &[(&str, Format)] = &[
+    (".svg", Format::Svg),
+    (".folded", Format::Folded),
+    (".pb.gz", Format::Pprof),
+    (".json", Format::Speedscope),
+];
 
 /// `.svg (flame graph), …`.
 struct Endings;
@@ -46,6 +54,8 @@ impl Format {
         match self {
             Self::Svg => "flame graph",
             Self::Folded => "folded stacks",
+            Self::Pprof => "pprof",
+            Self::Speedscope => "speedscope",
         }
     }
 
@@ -66,6 +76,8 @@ impl Format {
         match self {
             Self::Svg => flamegraph::write_svg(report, to)?,
             Self::Folded => flamegraph::write_folded(report, to)?,
+            Self::Pprof => pprof::write(report, to)?,
+            Self::Speedscope => speedscope::write(report, to)?,
         }
         Ok(())
     }
@@ -81,9 +93,14 @@ mod tests {
 
     #[test]
     fn the_ending_decides() {
-        for (path, expected) in
-            [("a.svg", Some(Format::Svg)), ("/x/A.FOLDED", Some(Format::Folded)), ("svg", None)]
-        {
+        for (path, expected) in [
+            ("a.svg", Some(Format::Svg)),
+            ("/x/A.FOLDED", Some(Format::Folded)),
+            ("a.pb.gz", Some(Format::Pprof)),
+            ("a.gz", None),
+            ("a.json", Some(Format::Speedscope)),
+            ("svg", None),
+        ] {
             assert_eq!(Format::of(Path::new(path)).ok(), expected, "{path}");
         }
         let error = Format::of(Path::new("out/flame.png")).unwrap_err().to_string();

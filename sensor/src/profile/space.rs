@@ -18,11 +18,12 @@ use crate::profile::stack::Sample;
 /// More processes than a profile is readable with.
 const SPACES_MAX: usize = 1 << 16;
 
-/// The shortest time between two reads of one process, nanoseconds; it doubles with each read.
-const READ_INTERVAL_NS: u64 = 50_000_000;
+/// The shortest time between two reads of one process, nanoseconds; it doubles with each read. A
+/// program that starts maps its libraries within milliseconds.
+const READ_INTERVAL_NS: u64 = 1_000_000;
 
-/// Reads after which the interval no longer grows: 3.2 s.
-const DOUBLINGS_MAX: u32 = 6;
+/// Reads after which the interval no longer grows: 4 s.
+const DOUBLINGS_MAX: u32 = 12;
 
 /// A maps file that is longer is read so far: some 100,000 mappings.
 const MAPS_BYTES_MAX: u64 = 16 << 20;
@@ -66,6 +67,8 @@ pub struct Space {
     main_thread: Option<[u8; COMM_LEN]>,
     /// Sorted, disjoint.
     regions: Vec<Region>,
+    /// An address of a stack is nowhere, as far as is known.
+    incomplete: bool,
     reads: u32,
     next_read_ns: u64,
     pub perf_map: Option<File>,
@@ -77,6 +80,10 @@ impl Space {
         let region = self.regions.get(after.checked_sub(1)?)?;
         let offset = region.offset.wrapping_add(address - region.start);
         (address < region.end).then_some(Location { place: region.place, offset })
+    }
+
+    fn covers(&self, sample: &Sample<'_>) -> bool {
+        sample.user.addresses().iter().all(|address| self.locate(address).is_some())
     }
 
     /// Adds what is mapped now; what was mapped before stays where nothing took its place.
@@ -138,15 +145,18 @@ impl Spaces {
         self.current.remove(&process);
     }
 
-    /// Looks again, if an address of a new stack is nowhere.
-    pub fn complete(&mut self, number: u32, sample: &Sample<'_>) {
+    /// Looks again, if an address of this or of an earlier stack is nowhere.
+    pub fn complete(&mut self, number: u32, sample: &Sample<'_>, is_new: bool) {
         let Some(space) = self.all.get_mut(number as usize) else { return };
-        let places = |address| space.locate(address).map(|location| location.place);
-        let mut places = sample.user.addresses().iter().map(places);
-        if places.any(|place| place.is_none()) && sample.boot_ns >= space.next_read_ns {
+        if !is_new && !space.incomplete {
+            return;
+        }
+        space.incomplete |= !space.covers(sample);
+        if space.incomplete && sample.boot_ns >= space.next_read_ns {
             let pid = space.process.pid;
             let regions = read_maps(pid).map(|contents| regions(pid, &contents, &mut self.modules));
             space.overlay(regions.unwrap_or_default());
+            space.incomplete = !space.covers(sample);
             schedule(space, sample.boot_ns);
         }
         let modules = &self.modules;
@@ -199,6 +209,7 @@ impl Spaces {
             cgroup_id: sample.cgroup_id,
             main_thread: main_thread(sample),
             regions,
+            incomplete: false,
             reads: 0,
             next_read_ns: 0,
             perf_map: None,
@@ -275,6 +286,7 @@ fn regions(pid: u32, contents: &[u8], modules: &mut Modules) -> Vec<Region> {
 mod tests {
     use super::{Location, Place, Region, Spaces, regions};
     use crate::event::process::ProcessId;
+    use crate::profile::maps;
     use crate::profile::module::Modules;
     use crate::profile::stack::decode;
     use crate::profile::testing::record;
@@ -309,6 +321,24 @@ mod tests {
         ] {
             assert_eq!(space.locate(address), expected, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn reads_again_as_long_as_an_address_is_nowhere() {
+        let contents = std::fs::read("/proc/self/maps").unwrap();
+        let code = maps::parse(&contents).find(|mapping| mapping.executable).unwrap().start;
+        let bytes = record(std::process::id(), &[], &[code]);
+        let mut sample = decode(&bytes).unwrap();
+        let mut spaces = Spaces::default();
+        let number = spaces.of(&sample).unwrap();
+        // As if the file had been mapped only now.
+        spaces.all[0].regions.clear();
+        spaces.complete(number, &sample, true);
+        assert_eq!(spaces.all[0].locate(code), None, "too soon to read again");
+        sample.boot_ns = spaces.all[0].next_read_ns;
+        spaces.complete(number, &sample, false);
+        assert!(spaces.all[0].locate(code).is_some());
+        assert_eq!((spaces.all[0].reads, spaces.all[0].incomplete), (2, false));
     }
 
     #[test]

@@ -33,7 +33,8 @@ fn names_a_function_of_this_process() {
     // As a leaf, and as a caller by an address behind its first instruction.
     profile.add(&record(std::process::id(), &[], &[address]));
     profile.add(&record(std::process::id(), &[], &[1, address + 1]));
-    profile.add(&record(std::process::id(), &[], &[1, address + 1]));
+    // Wrong addresses in a row are one frame.
+    profile.add(&record(std::process::id(), &[], &[1, 2, 3, address + 1]));
     let report = profile.finish(SECOND, &|cgroup_id| Some(format!("cgroup {cgroup_id}")));
     assert_eq!((report.quality.named, report.quality.unnamed), (3, 2));
     let lines = folded(&report);
