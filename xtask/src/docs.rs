@@ -13,6 +13,8 @@ pub(crate) fn docs(check: bool) -> Result<()> {
     command::run(command::cargo().args(["build", "--quiet", "--package", "sensor"]))?;
     let fresh = tempfile::tempdir().context("create a temporary directory")?;
     command::capture(Command::new(workspace::sensor("debug")?).arg("docs").arg(fresh.path()))?;
+    let written = fs::read_dir(fresh.path()).context("list what `sensor docs` wrote")?.count();
+    ensure!(written > 0, "`sensor docs` wrote nothing");
     let docs = workspace::root().join("docs");
     let stale = differing(fresh.path(), &docs)?;
     if check {

@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     refresh: bool,
     /// One word: only live tests whose name contains it. More words, or a path: this
     /// command instead, which may be `sensor` or `/payload/live`, the tests
-    #[arg(last = true, value_name = "FILTER | COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "FILTER | COMMAND")]
     words: Vec<String>,
 }
 
