@@ -75,9 +75,9 @@ impl RunArgs {
         overrides.set("rules.files", (!rules.is_empty()).then(|| rules.join(",")));
         overrides.set("events.cgroup", self.cgroup.as_ref());
         let urls = self.alertmanager.join(",");
-        overrides.set("alertmanager.urls", (!urls.is_empty()).then_some(urls));
+        overrides.set("sinks.alertmanager.urls", (!urls.is_empty()).then_some(urls));
         overrides.set("metrics.listen", self.listen.as_ref());
-        overrides.set("stdout.format", self.output.as_ref());
+        overrides.set("sinks.stdout.format", self.output.as_ref());
         Ok(config::load(self.config.as_deref(), std::env::vars(), &overrides)?)
     }
 }

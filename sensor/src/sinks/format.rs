@@ -31,7 +31,15 @@ pub fn pretty(alert: &Alert, colour: bool, text: &mut String) {
         paint("1", &visible(&alert.rule)),
         paint("36", &visible(&place(alert))),
     );
-    let _written = writeln!(text, "             {}", visible(&alert.output));
+    let _written = writeln!(text, "             {}", visible(&known(&alert.output, &alert.rule)));
+}
+
+/// The output without what a person has read in the headline or cannot use: the rule's name in
+/// front, and pairs of which nothing is known.
+fn known(output: &str, rule: &str) -> String {
+    let output = output.strip_prefix(rule).map_or(output, |rest| rest.trim_start_matches([' ', '|']));
+    let is_known = |word: &&str| !word.ends_with("=<NA>");
+    output.split(' ').filter(is_known).collect::<Vec<_>>().join(" ")
 }
 
 /// `namespace/pod/container`, as far as it is known.
@@ -114,5 +122,21 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         let back: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(back["output"], "00:00:00.000000000: Warning a\nb\u{2028}\"");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known;
+
+    #[test]
+    fn leaves_out_what_says_nothing() {
+        for (output, shown) in [
+            ("Rule | file=/a  b name=<NA> image=<NA> id=1", "file=/a  b id=1"),
+            ("Somebody did <NA> | x=1", "Somebody did <NA> | x=1"),
+            ("Rule", ""),
+        ] {
+            assert_eq!(known(output, "Rule"), shown);
+        }
     }
 }
