@@ -116,6 +116,10 @@ impl Translator<'_> {
                 ']' if !first => break,
                 '[' if self.rest.starts_with(':') => {
                     let end = self.rest.find(":]").ok_or("`[:` without `:]`")?;
+                    let name = &self.rest[1..end];
+                    if !CLASSES.contains(&name) {
+                        return Err(format!("no character class is called `[:{name}:]`"));
+                    }
                     self.out.push('[');
                     self.out.push_str(&self.rest[..end + 2]);
                     self.rest = &self.rest[end + 2..];
@@ -134,6 +138,12 @@ impl Translator<'_> {
         Ok(())
     }
 }
+
+/// The classes of POSIX, and `word`, which RE2 has besides.
+const CLASSES: [&str; 13] = [
+    "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
 
 /// True when a simpler operator would do: nothing but text and `.*` at the ends.
 pub fn is_simple(pattern: &str) -> bool {

@@ -37,7 +37,8 @@ pub fn pretty(alert: &Alert, colour: bool, text: &mut String) {
 /// The output without what a person has read in the headline or cannot use: the rule's name in
 /// front, and pairs of which nothing is known.
 fn known(output: &str, rule: &str) -> String {
-    let output = output.strip_prefix(rule).map_or(output, |rest| rest.trim_start_matches([' ', '|']));
+    let rest = output.strip_prefix(rule).and_then(|rest| rest.strip_prefix(" | "));
+    let output = rest.unwrap_or(output);
     let is_known = |word: &&str| !word.ends_with("=<NA>");
     output.split(' ').filter(is_known).collect::<Vec<_>>().join(" ")
 }
@@ -79,6 +80,7 @@ fn visible(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::known;
     use super::*;
     use crate::alert::tests::sample;
 
@@ -123,18 +125,13 @@ mod tests {
         let back: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(back["output"], "00:00:00.000000000: Warning a\nb\u{2028}\"");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::known;
 
     #[test]
     fn leaves_out_what_says_nothing() {
         for (output, shown) in [
             ("Rule | file=/a  b name=<NA> image=<NA> id=1", "file=/a  b id=1"),
             ("Somebody did <NA> | x=1", "Somebody did <NA> | x=1"),
-            ("Rule", ""),
+            ("Rule happened", "Rule happened"),
         ] {
             assert_eq!(known(output, "Rule"), shown);
         }
