@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::pipeline::Pipeline;
 use crate::probe::attach::{Outcome as ProbeOutcome, Probes, attach};
 use crate::probe::capture::{self, Reader, Writer};
+use crate::probe::cost::{self, Cost};
 use crate::probe::counters::Counters;
 use crate::probe::load::Settings;
 use crate::probe::missed::Missed;
@@ -191,6 +192,11 @@ impl Live {
 
     pub fn probes_mut(&mut self) -> Option<&mut Probes> {
         self.probes.as_mut()
+    }
+
+    /// What the programs cost so far, while they are attached.
+    pub fn costs(&self) -> Vec<Cost> {
+        self.probes.as_ref().map(cost::costs).unwrap_or_default()
     }
 
     /// Feeds the pipeline what was there before the first record of the ring: the clock, the

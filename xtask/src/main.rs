@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup`, `run`, `test`, `ci`, `docs`.
+//! The project's own commands: `cargo xtask setup`, `run`, `test`, `vm`, `bench`, `ci`, `docs`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -6,6 +6,7 @@
 )]
 
 mod apt;
+mod bench;
 mod ci;
 mod command;
 mod docs;
@@ -48,6 +49,8 @@ enum Task {
     },
     /// Run the live tests, or a command, on other kernels in emulated machines
     Vm(vm::Arguments),
+    /// Measure what watching costs, and write docs/benchmarks.md
+    Bench(bench::Arguments),
     /// Run all that a change has to pass
     Ci,
     /// Write the reference under docs/ from the tables in the code
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::Run { arguments } => run::run(&arguments).map(|()| true),
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Vm(arguments) => vm::vm(&arguments),
+        Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Ci => ci::ci(),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };

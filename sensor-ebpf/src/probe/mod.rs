@@ -10,6 +10,7 @@ mod open;
 mod connect;
 mod run_queue;
 mod sample;
+mod floor;
 
 /// A program for a tracepoint in its two forms: the BTF-typed one is preferred, the raw one runs
 /// where the kernel refuses the other. Both call the same function with the same arguments.

@@ -4,9 +4,10 @@ use aya::Ebpf;
 use aya::maps::{Array, ProgramArray};
 use aya::programs::{BtfTracePoint, PerfEvent, RawTracePoint};
 use sensor_common::Kind;
+use sensor_common::config::Config;
 
 use super::load::{Loaded, Settings, chain, load};
-use super::table::{DISPATCH, PROBES, Probe, Program, Syscall, Target, Way};
+use super::table::{DISPATCH, FLOOR, PROBES, Probe, Program, Syscall, Target, Way};
 use super::{Error, kernel};
 
 /// What became of a probe.
@@ -60,6 +61,21 @@ pub fn attach(settings: &Settings, run_queue: bool) -> Result<Probes, Error> {
     if !outcomes.iter().any(|outcome| matches!(outcome.state, State::Attached(_))) {
         return Err(nothing(&outcomes));
     }
+    Ok(Probes { ebpf: loaded.ebpf, outcomes })
+}
+
+/// Attaches the program that only counts system calls, by one hook: the least that watching them
+/// costs, for benchmarks.
+pub fn floor(hook: &str) -> Result<Probes, Error> {
+    let mut loaded = load(&Settings { config: Config::default(), ring_bytes: 4096 })?;
+    let way = FLOOR
+        .iter()
+        .find(|way| way.hook == hook)
+        .ok_or_else(|| Error::Nothing(format!("there is no hook {hook}")))?;
+    for program in way.programs {
+        attach_program(&mut loaded, program).map_err(Error::Nothing)?;
+    }
+    let outcomes = vec![Outcome { probe: "floor", state: State::Attached(way.hook) }];
     Ok(Probes { ebpf: loaded.ebpf, outcomes })
 }
 

@@ -9,6 +9,7 @@ pub mod attach;
 pub mod ring;
 pub mod counters;
 pub mod missed;
+pub mod cost;
 pub mod sampler;
 pub mod capture;
 pub mod proc;

@@ -83,6 +83,12 @@ pub const DISPATCH: &[Way] = &[
     Way { hook: "raw_tp", programs: &[raw("dispatch_raw", "sys_exit")] },
 ];
 
+/// Programs that only count, on the hook that system calls are watched from. For benchmarks.
+pub const FLOOR: &[Way] = &[
+    Way { hook: "tp_btf", programs: &[btf("floor_btf", "sys_exit")] },
+    Way { hook: "raw_tp", programs: &[raw("floor_raw", "sys_exit")] },
+];
+
 pub const PROBES: &[Probe] = &[
     Probe {
         name: "fork",

@@ -1,0 +1,99 @@
+//! `cargo xtask bench`: what watching costs, beside doing nothing and beside others.
+
+mod group;
+mod measure;
+mod plan;
+mod report;
+mod session;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::{command, setup, workspace};
+use plan::RECORDS;
+use report::Setting;
+
+const PAGE: &str = "docs/benchmarks.md";
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What to measure; everything by default
+    part: Option<Part>,
+    /// How often each workload runs beside each variant
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Only variants whose name contains this; `none` and the floor are what others are compared with
+    #[arg(long)]
+    variant: Vec<String>,
+    /// Print the page, and leave docs/benchmarks.md as it is
+    #[arg(long)]
+    print: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Part {
+    /// Workloads with and without the kernel's programs
+    Kernel,
+    /// Records from memory through the agent's pipeline
+    Pipeline,
+}
+
+pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    let wanted = |part| arguments.part.is_none_or(|only| only == part);
+    ensure!(
+        !wanted(Part::Kernel) || rustix::process::geteuid().is_root(),
+        "programs are loaded into the kernel, which root may do: sudo {}, or `cargo xtask bench pipeline`",
+        this_command()
+    );
+    setup::build()?;
+    command::run(
+        command::cargo().args(["build", "--release", "--package", "sensor-tests", "--bins"]),
+    )?;
+    let programs = workspace::target()?.join("release");
+    let mut page = report::introduction(&setting(arguments.rounds)?);
+    if wanted(Part::Kernel) {
+        let results = measure::rounds(arguments.rounds, &arguments.variant, &programs)?;
+        page += &report::kernel(&results, &measure::accounts(&programs)?);
+    }
+    if wanted(Part::Pipeline) {
+        page += &report::pipeline(RECORDS, throughput(&programs, arguments.rounds)?);
+    }
+    println!("\n{page}");
+    if arguments.part.is_none() && arguments.variant.is_empty() && !arguments.print {
+        let path = workspace::root().join(PAGE);
+        fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
+        println!("{PAGE} is written");
+    }
+    Ok(())
+}
+
+/// Processor time of the best of some runs, in nanoseconds: what disturbs a run only makes it longer.
+fn throughput(programs: &Path, runs: usize) -> Result<u64> {
+    let run = || -> Result<u64> {
+        let mut program = Command::new(programs.join("throughput"));
+        let output = command::capture(program.arg(RECORDS.to_string()))?.stdout;
+        let said: Value = serde_json::from_slice(&output).context("read what throughput says")?;
+        said.get("cpu_ns").and_then(Value::as_u64).context("throughput says no cpu_ns")
+    };
+    let times: Vec<u64> = (0..runs.max(1)).map(|_| run()).collect::<Result<_>>()?;
+    times.into_iter().min().context("no run")
+}
+
+fn setting(rounds: usize) -> Result<Setting> {
+    Ok(Setting {
+        command: this_command(),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        processors: std::thread::available_parallelism().context("count the processors")?.get(),
+        rounds,
+    })
+}
+
+/// As a person typed it.
+fn this_command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    format!("cargo xtask {}", arguments.join(" "))
+}

@@ -1,0 +1,150 @@
+//! Results → the page under `docs/`, which is also what is printed.
+
+use std::fmt::Write as _;
+
+use super::measure::{Account, Results};
+use super::plan::{
+    BARS, Bar, FLOOR, Measure, NONE, RECORD_LIMIT_US, VARIANTS, WORKLOADS, Workload,
+};
+
+/// Where and how it was measured.
+pub(super) struct Setting {
+    pub(super) command: String,
+    pub(super) kernel: String,
+    pub(super) processors: usize,
+    pub(super) rounds: usize,
+}
+
+const INTRODUCTION: &str = "\
+# What watching costs
+
+Each workload runs alone and beside each variant, in rounds that begin with another variant each time, on one machine in one
+run. *Added* is the median over the rounds of the difference to the same round without anything attached, in
+processor time of the workload, which is where the kernel's programs run. *Own* is the processor time of the
+process that watches. Compare rows, not machines.
+";
+
+pub(super) fn introduction(setting: &Setting) -> String {
+    let Setting { command, kernel, processors, rounds } = setting;
+    format!(
+        "{INTRODUCTION}\nMeasured by `{command}`: kernel {kernel}, {processors} processors, {rounds} rounds.\n"
+    )
+}
+
+/// One section for the kernel's side: a table a workload, the bars, the programs.
+pub(super) fn kernel(results: &Results, accounts: &[Account]) -> String {
+    let mut page = String::new();
+    for workload in &WORKLOADS {
+        page += &workload_table(results, workload);
+    }
+    for (variant, package) in &results.skipped {
+        line(&mut page, format_args!("Skipped: {variant}, because package {package} is not installed."));
+    }
+    page += &bars(results);
+    page += &programs(accounts);
+    page
+}
+
+fn workload_table(results: &Results, workload: &Workload) -> String {
+    let mut page = format!("\n## {}: {}\n\n", workload.name, workload.operation);
+    page += "| beside | wall, ns | processor, ns | added, ns | × floor | own, ns | records lost |\n";
+    page += "|---|---:|---:|---:|---:|---:|---:|\n";
+    for variant in &VARIANTS {
+        let median = |part: fn(&super::measure::Sample) -> f64| {
+            results.median(workload.name, variant.name, part)
+        };
+        let (Some(wall), Some(cpu), Some(own)) =
+            (median(|sample| sample.wall), median(|sample| sample.cpu), median(|sample| sample.own))
+        else {
+            continue;
+        };
+        let added = results.added(workload.name, variant.name, NONE).unwrap_or(0.0);
+        let ratio = over_floor(results, workload.name, variant.name)
+            .map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let lost = results.lost.get(variant.name).copied().unwrap_or(0);
+        line(
+            &mut page,
+            format_args!(
+                "| {}: {} | {wall:.0} | {cpu:.0} | {added:+.0} | {ratio} | {own:.0} | {lost} |",
+                variant.name, variant.what
+            ),
+        );
+    }
+    page
+}
+
+fn over_floor(results: &Results, workload: &'static str, variant: &'static str) -> Option<f64> {
+    let floor = results.added(workload, FLOOR, NONE)?;
+    Some(results.added(workload, variant, NONE)? / floor)
+}
+
+fn bars(results: &Results) -> String {
+    let mut page = String::from("\n## The bars\n\n| what | bar | measured | |\n|---|---:|---:|---|\n");
+    for bar in &BARS {
+        let Some(value) = value(results, bar) else { continue };
+        let unit = if matches!(bar.measure, Measure::OverFloor) { "×" } else { "µs" };
+        let met = if value <= bar.limit { "met" } else { "missed" };
+        line(
+            &mut page,
+            format_args!("| {} | ≤ {} {unit} | {value:.2} {unit} | {met} |", bar.text, bar.limit),
+        );
+    }
+    page
+}
+
+fn value(results: &Results, bar: &Bar) -> Option<f64> {
+    match bar.measure {
+        Measure::Added => Some(results.added(bar.workload, bar.variant, NONE)? / 1000.0),
+        Measure::OverFloor => over_floor(results, bar.workload, bar.variant),
+        Measure::Own => {
+            Some(results.median(bar.workload, bar.variant, |sample| sample.own)? / 1000.0)
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run are far below 2^52")]
+fn programs(accounts: &[Account]) -> String {
+    let mut page = String::from(
+        "\n## In the kernel, by program\n\n\
+         As the kernel accounts it, in a run of its own, because accounting reads the clock twice a\n\
+         run. Of system calls the dispatcher has the account: the programs that it calls are part of it.\n\n\
+         | workload | program | runs | ns a run | ns an operation |\n|---|---|---:|---:|---:|\n",
+    );
+    for account in accounts {
+        let operations = (account.workload.count * account.workload.each) as f64;
+        for (name, runs, time_ns) in &account.programs {
+            let (a_run, an_operation) = (*time_ns as f64 / *runs as f64, *time_ns as f64 / operations);
+            // What else happened on the host meanwhile.
+            if an_operation < 1.0 {
+                continue;
+            }
+            line(
+                &mut page,
+                format_args!(
+                    "| {} | {name} | {runs} | {a_run:.0} | {an_operation:.0} |",
+                    account.workload.name
+                ),
+            );
+        }
+    }
+    page
+}
+
+/// The section about the agent's own pipeline.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a run are far below 2^52")]
+pub(super) fn pipeline(records: u64, cpu_ns: u64) -> String {
+    let us = cpu_ns as f64 / records as f64 / 1000.0;
+    let met = if us <= RECORD_LIMIT_US { "met" } else { "missed" };
+    format!(
+        "\n## From record to event\n\n\
+         Opens, with a tenth connects, of a hundred processes, from memory through the decoder, the\n\
+         process table and attribution, without rules: {us:.3} µs a record, {:.1} million a second and\n\
+         processor (bar: ≤ {RECORD_LIMIT_US} µs with rules; {met}).\n",
+        1.0 / us
+    )
+}
+
+fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _infallible = writeln!(page, "{text}");
+}
