@@ -18,6 +18,11 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         })
 }
 
+const CLASSES: &[&str] = &[
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
 /// What a pattern may take in memory.
 const SIZE_MAX: usize = 1 << 20;
 
@@ -116,6 +121,10 @@ impl Translator<'_> {
                 ']' if !first => break,
                 '[' if self.rest.starts_with(':') => {
                     let end = self.rest.find(":]").ok_or("`[:` without `:]`")?;
+                    let name = &self.rest[1..end];
+                    if !CLASSES.contains(&name) {
+                        return Err(format!("`[:{name}:]` is not a character class"));
+                    }
                     self.out.push('[');
                     self.out.push_str(&self.rest[..end + 2]);
                     self.rest = &self.rest[end + 2..];
