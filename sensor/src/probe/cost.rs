@@ -24,9 +24,9 @@ pub struct Accounting(#[expect(dead_code, reason = "it is its being open that co
 
 impl Accounting {
     pub fn start() -> Result<Self, Error> {
-        enable_stats(Stats::RunTime)
-            .map(Self)
-            .map_err(|error| Error::Load(format!("switch on run-time statistics: {}", chain(&error))))
+        enable_stats(Stats::RunTime).map(Self).map_err(|error| {
+            Error::Load(format!("switch on run-time statistics: {}", chain(&error)))
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use crate::fields::object::ObjectEvent;
+use crate::fields::source::Source as _;
 use crate::rules::outline::Outline;
 use crate::rules::program::Scratch;
 use crate::rules::{Rule, Ruleset};
@@ -39,6 +40,7 @@ pub struct Outcome {
 pub struct Coverage {
     decided: BTreeSet<(usize, bool)>,
     pub fired: BTreeSet<String>,
+    /// Rules that an event of a type of theirs did not fire.
     pub quiet: BTreeSet<String>,
 }
 
@@ -86,7 +88,7 @@ pub fn run_case(
             let why = why.map_or(String::new(), |text| format!(": `{text}`"));
             outcome.failures.push(format!("rule `{}` {verb}{why}", rule.name));
         }
-        coverage.note(rule, fires, ruleset, scratch);
+        coverage.note(rule, fires, event.event_type(), At { ruleset, scratch });
     }
     outcome
 }
@@ -135,10 +137,18 @@ impl Outline {
     }
 }
 
+/// A ruleset at an event.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    ruleset: &'a Ruleset,
+    scratch: &'a Scratch,
+}
+
 impl Coverage {
-    fn note(&mut self, rule: &Rule, fires: bool, ruleset: &Ruleset, scratch: &Scratch) {
+    fn note(&mut self, rule: &Rule, fires: bool, event_type: &str, at: At<'_>) {
+        let At { ruleset, scratch } = at;
         let side = if fires { &mut self.fired } else { &mut self.quiet };
-        if !side.contains(&*rule.name) {
+        if fires || ruleset.tries(rule, event_type) {
             side.insert(rule.name.to_string());
         }
         for check in 0..ruleset.program().checks.len() {

@@ -121,7 +121,12 @@ impl<'a> Compiler<'a> {
         for operand in operands {
             match self.expr(operand) {
                 Ok(operand) => compiled.push(operand),
-                Err(mut more) => faults.append(&mut more),
+                // What is wrong with a macro is said once, however often it is used.
+                Err(more) => {
+                    let fresh: Vec<Fault> =
+                        more.into_iter().filter(|fault| !faults.contains(fault)).collect();
+                    faults.extend(fresh);
+                }
             }
         }
         if !faults.is_empty() {

@@ -57,9 +57,18 @@ impl Index {
         index
     }
 
+    /// True when an event of this type may match the rule.
+    pub fn tries(&self, rule: usize, event_type: &str) -> bool {
+        self.bucket(event_type).rules.iter().any(|(own, _)| *own == rule)
+    }
+
+    fn bucket(&self, event_type: &str) -> &Bucket {
+        self.by_type.get(event_type).unwrap_or(&self.other)
+    }
+
     /// The rules that an event of this type may match.
     pub fn rules(&self, event_type: &str) -> impl Iterator<Item = (usize, NodeId)> {
-        let bucket = self.by_type.get(event_type).unwrap_or(&self.other);
+        let bucket = self.bucket(event_type);
         count(&bucket.events);
         bucket.rules.iter().copied()
     }

@@ -119,6 +119,12 @@ impl Ruleset {
         self.rules.iter().find(|rule| &*rule.name == name)
     }
 
+    /// True when an event of this type may match the rule.
+    pub fn tries(&self, rule: &Rule, event_type: &str) -> bool {
+        let number = self.rules.iter().position(|own| own.name == rule.name);
+        number.is_some_and(|number| self.index.tries(number, event_type))
+    }
+
     /// The compiled conditions, for explanations.
     pub fn program(&self) -> &Program {
         &self.program
@@ -164,3 +170,6 @@ impl Rule {
 fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests;

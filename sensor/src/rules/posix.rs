@@ -18,6 +18,11 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         })
 }
 
+const CLASSES: &[&str] = &[
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
 /// What a pattern may take in memory.
 const SIZE_MAX: usize = 1 << 20;
 
@@ -118,7 +123,7 @@ impl Translator<'_> {
                     let end = self.rest.find(":]").ok_or("`[:` without `:]`")?;
                     let name = &self.rest[1..end];
                     if !CLASSES.contains(&name) {
-                        return Err(format!("no character class is called `[:{name}:]`"));
+                        return Err(format!("`[:{name}:]` is not a character class"));
                     }
                     self.out.push('[');
                     self.out.push_str(&self.rest[..end + 2]);
@@ -138,12 +143,6 @@ impl Translator<'_> {
         Ok(())
     }
 }
-
-/// The classes of POSIX, and `word`, which RE2 has besides.
-const CLASSES: [&str; 13] = [
-    "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-    "upper", "word", "xdigit",
-];
 
 /// True when a simpler operator would do: nothing but text and `.*` at the ends.
 pub fn is_simple(pattern: &str) -> bool {

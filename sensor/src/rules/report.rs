@@ -43,7 +43,10 @@ fn falco_finding(finding: &Finding, files: &[File]) -> Json {
         .chain(&finding.within)
         .map(|item| location(item.kind, &item.name, &item.place, files))
         .collect();
-    locations.push(location("value", "", &finding.place, files));
+    // Falco names the place itself only inside of a condition.
+    if finding.within.last().is_some_and(|item| item.kind == "rule condition") {
+        locations.push(location("condition expression", "", &finding.place, files));
+    }
     let rendered = finding.render(files);
     let snippet = rendered.splitn(4, '\n').nth(3).unwrap_or_default();
     json!({

@@ -63,7 +63,9 @@ impl Arguments {
                 }
                 name => {
                     let kind = Kind::KERNEL.iter().find(|kind| kind.name() == name);
-                    arguments.kinds.push(*kind.with_context(|| format!("there is no kind {name}"))?);
+                    arguments
+                        .kinds
+                        .push(*kind.with_context(|| format!("there is no kind {name}"))?);
                 }
             }
         }
@@ -91,7 +93,8 @@ fn watch(arguments: &Arguments) -> Result<()> {
     ready(&live.outcomes);
     let end = std::thread::spawn(move || wait_for_end().and_then(|()| Ok(remote.stop()?)));
     let balance = live.run(&mut pipeline, &control, &mut count)?;
-    end.join().map_err(|_panic| anyhow::anyhow!("the thread that waits for the end panicked"))??;
+    end.join()
+        .map_err(|_panic| anyhow::anyhow!("the thread that waits for the end panicked"))??;
     drop(accounting);
     let programs: Vec<_> = count
         .costs

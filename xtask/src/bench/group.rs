@@ -29,7 +29,8 @@ impl Group {
 
     /// A command whose process joins the group and then becomes `program`.
     pub(super) fn command(&self, program: &Path) -> Command {
-        let script = format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", self.directory.display());
+        let script =
+            format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", self.directory.display());
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &script, "sh"]).arg(program);
         command
@@ -39,7 +40,8 @@ impl Group {
     pub(super) fn cpu_ns(&self) -> Result<u64> {
         let path = self.directory.join("cpu.stat");
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let us = usage_us(&text).with_context(|| format!("{} has no usage_usec", path.display()))?;
+        let us =
+            usage_us(&text).with_context(|| format!("{} has no usage_usec", path.display()))?;
         Ok(us * 1000)
     }
 }

@@ -168,9 +168,8 @@ mod tests {
     #[test]
     fn a_round_is_compared_with_itself() {
         let mut results = Results::default();
-        let samples = |values: [f64; 3]| {
-            values.map(|cpu| Sample { cpu, ..Sample::default() }).to_vec()
-        };
+        let samples =
+            |values: [f64; 3]| values.map(|cpu| Sample { cpu, ..Sample::default() }).to_vec();
         results.samples.insert(("open", "none"), samples([100.0, 200.0, 400.0]));
         results.samples.insert(("open", "with"), samples([110.0, 211.0, 412.0]));
         assert_eq!(results.added("open", "with", "none"), Some(11.0));

@@ -50,9 +50,13 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         this_command()
     );
     setup::build()?;
-    command::run(
-        command::cargo().args(["build", "--release", "--package", "sensor-tests", "--bins"]),
-    )?;
+    command::run(command::cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "sensor-tests",
+        "--bins",
+    ]))?;
     let programs = workspace::target()?.join("release");
     let mut page = report::introduction(&setting(arguments.rounds)?);
     if wanted(Part::Kernel) {

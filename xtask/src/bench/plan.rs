@@ -13,7 +13,12 @@ pub(super) struct Workload {
 
 pub(super) const WORKLOADS: [Workload; 4] = [
     Workload { name: "getppid", operation: "getppid", count: 20_000, each: 100 },
-    Workload { name: "open", operation: "open and close of /etc/hostname", count: 200_000, each: 1 },
+    Workload {
+        name: "open",
+        operation: "open and close of /etc/hostname",
+        count: 200_000,
+        each: 1,
+    },
     Workload { name: "exec", operation: "fork, exec and exit of /bin/true", count: 500, each: 1 },
     Workload {
         name: "connect",
@@ -37,11 +42,14 @@ pub(super) enum Beside {
     /// As above, limited to a control group where nothing runs.
     Elsewhere(&'static [&'static str]),
     /// Another program, if its package is installed.
-    Peer { program: &'static str, package: &'static str, arguments: &'static [&'static str] },
+    Peer {
+        program: &'static str,
+        package: &'static str,
+        arguments: &'static [&'static str],
+    },
 }
 
-const EVERYTHING: &[&str] =
-    &["sensor", "fork", "exec", "exit", "open", "connect", "oom", "cgroup"];
+const EVERYTHING: &[&str] = &["sensor", "fork", "exec", "exit", "open", "connect", "oom", "cgroup"];
 
 pub(super) const NONE: &str = "none";
 pub(super) const FLOOR: &str = "floor, tp_btf";

@@ -38,7 +38,10 @@ pub(super) fn kernel(results: &Results, accounts: &[Account]) -> String {
         page += &workload_table(results, workload);
     }
     for (variant, package) in &results.skipped {
-        line(&mut page, format_args!("Skipped: {variant}, because package {package} is not installed."));
+        line(
+            &mut page,
+            format_args!("Skipped: {variant}, because package {package} is not installed."),
+        );
     }
     page += &bars(results);
     page += &programs(accounts);
@@ -47,15 +50,18 @@ pub(super) fn kernel(results: &Results, accounts: &[Account]) -> String {
 
 fn workload_table(results: &Results, workload: &Workload) -> String {
     let mut page = format!("\n## {}: {}\n\n", workload.name, workload.operation);
-    page += "| beside | wall, ns | processor, ns | added, ns | × floor | own, ns | records lost |\n";
+    page +=
+        "| beside | wall, ns | processor, ns | added, ns | × floor | own, ns | records lost |\n";
     page += "|---|---:|---:|---:|---:|---:|---:|\n";
     for variant in &VARIANTS {
         let median = |part: fn(&super::measure::Sample) -> f64| {
             results.median(workload.name, variant.name, part)
         };
-        let (Some(wall), Some(cpu), Some(own)) =
-            (median(|sample| sample.wall), median(|sample| sample.cpu), median(|sample| sample.own))
-        else {
+        let (Some(wall), Some(cpu), Some(own)) = (
+            median(|sample| sample.wall),
+            median(|sample| sample.cpu),
+            median(|sample| sample.own),
+        ) else {
             continue;
         };
         let added = results.added(workload.name, variant.name, NONE).unwrap_or(0.0);
@@ -79,7 +85,8 @@ fn over_floor(results: &Results, workload: &'static str, variant: &'static str) 
 }
 
 fn bars(results: &Results) -> String {
-    let mut page = String::from("\n## The bars\n\n| what | bar | measured | |\n|---|---:|---:|---|\n");
+    let mut page =
+        String::from("\n## The bars\n\n| what | bar | measured | |\n|---|---:|---:|---|\n");
     for bar in &BARS {
         let Some(value) = value(results, bar) else { continue };
         let unit = if matches!(bar.measure, Measure::OverFloor) { "×" } else { "µs" };
@@ -113,7 +120,8 @@ fn programs(accounts: &[Account]) -> String {
     for account in accounts {
         let operations = (account.workload.count * account.workload.each) as f64;
         for (name, runs, time_ns) in &account.programs {
-            let (a_run, an_operation) = (*time_ns as f64 / *runs as f64, *time_ns as f64 / operations);
+            let (a_run, an_operation) =
+                (*time_ns as f64 / *runs as f64, *time_ns as f64 / operations);
             // What else happened on the host meanwhile.
             if an_operation < 1.0 {
                 continue;

@@ -49,13 +49,22 @@ impl Session {
                 command.stdout(Stdio::null());
                 let child = start(command.stderr(Stdio::null()))?;
                 std::thread::sleep(PEER_STARTS);
-                return Ok(Some(Self { group, child: Some(child), output: None, _elsewhere: None }));
+                return Ok(Some(Self {
+                    group,
+                    child: Some(child),
+                    output: None,
+                    _elsewhere: None,
+                }));
             }
         };
         let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let output = child.stdout.take().context("its output is a pipe")?;
-        let mut session =
-            Self { group, child: Some(child), output: Some(BufReader::new(output)), _elsewhere: elsewhere };
+        let mut session = Self {
+            group,
+            child: Some(child),
+            output: Some(BufReader::new(output)),
+            _elsewhere: elsewhere,
+        };
         session.line()?;
         Ok(Some(session))
     }
@@ -72,7 +81,8 @@ impl Session {
         // `watch` ends with its input, a peer when it is told to.
         if child.stdin.take().is_none() {
             let pid = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process(pid, rustix::process::Signal::INT).context("end a peer")?;
+            rustix::process::kill_process(pid, rustix::process::Signal::INT)
+                .context("end a peer")?;
         }
         let end = if self.output.is_some() { self.line()? } else { Value::Null };
         child.wait().context("wait for what runs beside")?;
@@ -83,7 +93,10 @@ impl Session {
         let mut line = String::new();
         let output = self.output.as_mut().context("it has no output")?;
         output.read_line(&mut line).context("read its output")?;
-        ensure!(!line.is_empty(), "what runs beside the workload ended early; its message is above");
+        ensure!(
+            !line.is_empty(),
+            "what runs beside the workload ended early; its message is above"
+        );
         serde_json::from_str(&line).with_context(|| format!("read `{line}`"))
     }
 }
@@ -110,5 +123,8 @@ fn start(command: &mut Command) -> Result<Child> {
 
 fn installed(program: &str) -> Option<PathBuf> {
     let directories = ["/usr/bin", "/usr/sbin"];
-    directories.iter().map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
+    directories
+        .iter()
+        .map(|directory| Path::new(directory).join(program))
+        .find(|path| path.exists())
 }

@@ -1,0 +1,163 @@
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value as Json};
+
+use super::*;
+use crate::fields::object::ObjectEvent;
+use crate::rules::cases::{CaseFile, Coverage, run_case};
+use crate::rules::error::Severity;
+use crate::rules::load::{Loaded, condition};
+use crate::rules::options::Options;
+use crate::rules::text::File;
+
+mod compat;
+mod loading;
+mod matching;
+mod output;
+mod random;
+
+/// A file below the project's root.
+fn in_project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn load(yaml: &str) -> Loaded {
+    load_with(yaml, &Options::default())
+}
+
+fn load_with(yaml: &str, options: &Options) -> Loaded {
+    Ruleset::load(vec![File { name: "rules.yaml".to_owned(), content: yaml.to_owned() }], options)
+}
+
+/// The ruleset of a text that must be right.
+fn ruleset(yaml: &str) -> Ruleset {
+    let loaded = load(yaml);
+    let errors: Vec<String> = loaded.errors().map(|error| error.render(&loaded.files)).collect();
+    loaded.ruleset.unwrap_or_else(|| panic!("{}", errors.join("\n")))
+}
+
+fn event(json: &str) -> ObjectEvent {
+    let object: Map<String, Json> = serde_json::from_str(json).unwrap();
+    ObjectEvent::from_json(&object).unwrap()
+}
+
+/// `true`, `false`, or `error` when the condition is refused.
+fn answer(text: &str, event: &ObjectEvent) -> &'static str {
+    let (ruleset, ..) = condition(text, Vec::new());
+    let Some(ruleset) = ruleset else { return "error" };
+    let mut held = false;
+    ruleset.evaluate(event, &mut ruleset.scratch(), |_| held = true);
+    if held { "true" } else { "false" }
+}
+
+/// Rows of `event, condition, answer` against a file of events; returns how many there were.
+fn check_table(directory: &Path) -> usize {
+    let events = fs::read_to_string(directory.join("events.json")).unwrap();
+    let events: HashMap<String, Map<String, Json>> = serde_json::from_str(&events).unwrap();
+    let events: HashMap<String, ObjectEvent> = events
+        .into_iter()
+        .map(|(name, object)| (name, ObjectEvent::from_json(&object).unwrap()))
+        .collect();
+    let table = fs::read_to_string(directory.join("conditions.tsv")).unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let mut columns = row.split('\t');
+            let mut next = || columns.next().unwrap_or_else(|| panic!("three columns: {row}"));
+            let (event, text, expected) = (next(), next(), next());
+            let got = answer(text, &events[event]);
+            (got != expected).then(|| format!("{event}: {text}: {got}, not {expected}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    rows.len()
+}
+
+#[test]
+fn conditions_are_what_the_table_says() {
+    assert!(check_table(&in_project("tests/rules")) > 200);
+}
+
+/// Runs beside a checkout of the cases that Falco's own engine answered.
+#[test]
+fn conditions_are_what_falco_says() {
+    let cases = in_project("../shared/falco-cases");
+    if cases.is_dir() {
+        assert!(check_table(&cases) > 100);
+    }
+}
+
+#[test]
+fn official_files_load_together() {
+    let directory = in_project("../shared/falco-rules");
+    if !directory.is_dir() {
+        return;
+    }
+    let files = ["falco_rules.yaml", "falco-incubating_rules.yaml"].map(|name| File {
+        name: name.to_owned(),
+        content: fs::read_to_string(directory.join(name)).unwrap(),
+    });
+    let loaded = Ruleset::load(files.into(), &Options::default());
+    let complaints: Vec<String> = loaded
+        .findings
+        .iter()
+        .filter(|finding| finding.severity() != Severity::Lint)
+        .map(|finding| finding.render(&loaded.files))
+        .collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert_eq!(loaded.ruleset.unwrap().rules().len(), 56);
+}
+
+#[test]
+fn shipped_rules_load_without_a_word() {
+    let loaded = Ruleset::load(shipped::files(), &Options::default());
+    let words: Vec<String> = loaded.findings.iter().map(|one| one.render(&loaded.files)).collect();
+    assert!(words.is_empty(), "{}", words.join("\n"));
+}
+
+#[test]
+fn every_file_of_the_shipped_rules_is_carried() {
+    let carried: Vec<String> = shipped::files().into_iter().map(|file| file.name).collect();
+    for entry in fs::read_dir(in_project("rules")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.ends_with(".cases.yaml") || carried.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn every_shipped_rule_has_a_case_that_fires_and_one_that_does_not() {
+    let ruleset = Ruleset::load(shipped::files(), &Options::default()).ruleset.unwrap();
+    let mut coverage = Coverage::default();
+    let mut scratch = ruleset.scratch();
+    let mut quiet = 0;
+    for file in shipped::files() {
+        let path = in_project("rules").join(file.name.replace(".yaml", ".cases.yaml"));
+        if file.name == "common.yaml" {
+            continue;
+        }
+        let cases = CaseFile::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+        for case in &cases.cases {
+            let outcome = run_case(case, &ruleset, &mut scratch, &mut coverage);
+            assert!(outcome.failures.is_empty(), "{}: {:?}", case.name, outcome.failures);
+            quiet += usize::from(case.fires.is_empty());
+        }
+    }
+    assert!(quiet >= ruleset.rules().len());
+    for rule in ruleset.rules() {
+        assert!(coverage.fired.contains(&*rule.name), "nothing fires {}", rule.name);
+        let mut checks = 0;
+        rule.outline().checks(&mut |_, _| checks += 1);
+        // Not any event does, but one of a type that the rule is about, unless that is all of it.
+        let in_vain = checks == 1 || coverage.quiet.contains(&*rule.name);
+        assert!(in_vain, "nothing tries {} in vain", rule.name);
+    }
+}
+
+#[test]
+fn the_field_reference_is_in_step() {
+    let page = fs::read_to_string(in_project("docs/fields.md")).unwrap();
+    assert!(page == crate::fields::docs::markdown(), "docs/fields.md: run `cargo xtask docs`");
+}

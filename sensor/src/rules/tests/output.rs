@@ -1,0 +1,107 @@
+//! Output texts, and load results as JSON.
+
+use super::*;
+use crate::rules::options::AppendOutput;
+use crate::rules::report;
+
+fn rendered(output: &str, json: &str) -> Rendered {
+    let yaml = format!(
+        "- rule: R\n  desc: d\n  condition: evt.type = open\n  output: '{output}'\n  priority: INFO\n"
+    );
+    let options = Options { append_output: Vec::new(), ..Options::default() };
+    let loaded = load_with(&yaml, &options);
+    let errors: Vec<String> = loaded.errors().map(|error| error.render(&loaded.files)).collect();
+    let ruleset = loaded.ruleset.unwrap_or_else(|| panic!("{}", errors.join("\n")));
+    ruleset.rules()[0].render(&event(json))
+}
+
+const OPEN: &str = r#"{"evt.type":"open","proc.name":"cat","proc.pid":7,"fd.name":"/a\nb","fd.sip":"::1",
+    "proc.aname":["cat","sh","sshd"],"evt.is_open_read":true}"#;
+
+#[test]
+fn fields_are_filled_in() {
+    let message = |output: &str| rendered(output, OPEN).message;
+    assert_eq!(message("a %proc.name b"), "a cat b");
+    assert_eq!(message("*%proc.name"), "cat");
+    assert_eq!(message("%proc.names %proc.name.x"), "cats cat.x");
+    assert_eq!(message("%proc.aname[1] %proc.aname[9] %proc.aname[x]"), "sh <NA> sh,sshd[x]");
+    assert_eq!(message("%6proc.name| %2proc.name|"), "cat   | ca|");
+    assert_eq!(message("100%% %evt.is_open_read %proc.pid %fd.sip"), "100% true 7 ::1");
+    assert_eq!(message("%fd.name"), "/a\\nb");
+    assert_eq!(message("%toupper(proc.name) %concat(proc.name, \"-\", evt.type)"), "CAT cat-open");
+    assert_eq!(message("%join(\",\", (proc.name, evt.type)) %len(proc.name)"), "cat,open 3");
+    assert_eq!(message("(%proc.name): %user.name"), "(cat): <NA>");
+}
+
+#[test]
+fn json_has_every_field() {
+    let fields =
+        rendered("%proc.name %proc.pid %user.name %evt.is_open_read %toupper(proc.name)", OPEN)
+            .fields;
+    let expected = serde_json::json!({
+        "proc.name": "cat", "proc.pid": 7, "user.name": null, "evt.is_open_read": true,
+        "toupper(proc.name)": "CAT",
+    });
+    assert_eq!(Json::Object(fields), expected);
+}
+
+#[test]
+fn wrong_outputs_are_refused() {
+    for output in [
+        "100% sure",
+        "%",
+        "%nope",
+        "%proc.nope",
+        "%*fd.name",
+        "%-20proc.name",
+        "%val(proc.name)",
+        "%tolower(proc.pid)",
+        "%99999proc.name",
+    ] {
+        let yaml = format!(
+            "- rule: R\n  desc: d\n  condition: evt.type = open\n  output: '{output}'\n  priority: INFO\n"
+        );
+        let codes: Vec<&str> = load(&yaml).errors().map(|error| error.code.name()).collect();
+        assert_eq!(codes, ["LOAD_ERR_COMPILE_OUTPUT"], "{output}");
+    }
+}
+
+#[test]
+fn container_fields_are_added() {
+    let yaml = "- rule: R\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n  tags: [t]\n";
+    let render = |append_output: Vec<AppendOutput>| {
+        let options = Options { append_output, ..Options::default() };
+        load_with(yaml, &options).ruleset.unwrap().rules()[0].render(&event(OPEN)).message
+    };
+    assert!(
+        render(vec![AppendOutput::suggested()])
+            .starts_with("o container_id=<NA> container_name=<NA> ")
+    );
+    let tagged = |tag: &str| AppendOutput {
+        tags: vec![tag.to_owned()],
+        extra_output: "more=%proc.name".to_owned(),
+        ..AppendOutput::default()
+    };
+    assert_eq!(render(vec![tagged("t")]), "o more=cat");
+    assert_eq!(render(vec![tagged("u")]), "o");
+}
+
+#[test]
+fn results_have_falcos_shape() {
+    let loaded = load(
+        "- rule: R\n  desc: d\n  condition: evt.type = open and proc.nope = x\n  output: o\n  priority: INFO\n",
+    );
+    let result = &report::falco(&loaded)["falco_load_results"][0];
+    assert_eq!(result["successful"], false);
+    let error = &result["errors"][0];
+    assert_eq!(error["code"], "LOAD_ERR_COMPILE_CONDITION");
+    assert_eq!(error["codedesc"], "Error compiling condition");
+    let locations = error["context"]["locations"].as_array().unwrap();
+    let kinds: Vec<&str> = locations.iter().map(|one| one["item_type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["rules content", "rule", "rule condition", "condition expression"]);
+    assert_eq!(locations[3]["position"]["line"], 3);
+    assert_eq!(locations[3]["position"]["column"], 34);
+    let region = &report::sarif(&loaded)["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+        ["region"];
+    assert_eq!((&region["startLine"], &region["startColumn"]), (&3.into(), &34.into()));
+}
