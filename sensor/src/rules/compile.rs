@@ -381,7 +381,6 @@ impl<'a> Compiler<'a> {
 }
 
 /// An error about a macro's name that nothing defines.
-#[expect(clippy::implicit_hasher, reason = "one kind of map is used")]
 pub fn undefined_macro(name: &str, span: &Span, macros: &Macros) -> Fault {
     let message = format!("Undefined macro '{name}' used in filter.");
     Fault::new(Code::Validate, span.place(), message)

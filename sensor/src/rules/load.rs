@@ -162,6 +162,12 @@ fn visit_macros(expr: &Expr, visit: &mut dyn FnMut(&str, &Expr)) {
     }
 }
 
+/// With a broken macro, errors about it would only repeat.
+fn without_repeats(mut faults: Vec<Fault>, macros_broken: bool) -> Vec<Fault> {
+    faults.retain(|fault| !(macros_broken && fault.code == Code::Validate));
+    faults
+}
+
 fn rule(
     definition: RuleDefinition,
     options: &Options,
@@ -189,15 +195,10 @@ fn rule(
             return None;
         }
     };
-    // With a broken macro, errors about it would only repeat.
     let own = match compiler.compile(&expr) {
         Ok(own) => Some(own),
         Err(faults) => {
-            let faults: Vec<Fault> = faults
-                .into_iter()
-                .filter(|fault| !(macros_broken && fault.code == Code::Validate))
-                .collect();
-            problems.condition(faults);
+            problems.condition(without_repeats(faults, macros_broken));
             None
         }
     };

@@ -298,7 +298,8 @@ mod tests {
         let mut content = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let alias = format!("*a{}", level - 1);
-            content += &format!("- &a{level} [{}]\n", vec![alias; 10].join(", "));
+            let aliases = vec![alias; 10].join(", ");
+            content.push_str(&["- &a", &level.to_string(), " [", &aliases, "]\n"].concat());
         }
         assert_eq!(parse(&content, 0).unwrap_err().code, Code::YamlParse);
     }

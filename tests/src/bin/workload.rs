@@ -51,6 +51,7 @@ fn run(mut once: Once, count: u64) -> Result<()> {
 }
 
 /// What no rule is about. Several at once, so that the loop does not count.
+#[expect(clippy::unnecessary_wraps, reason = "workloads have one type")]
 fn getppid() -> Result<()> {
     for _ in 0..GETPPIDS {
         std::hint::black_box(rustix::process::getppid());

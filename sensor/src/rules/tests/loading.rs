@@ -316,7 +316,7 @@ fn a_long_list_loads() {
         |_| matched += 1,
     );
     ruleset.evaluate(&event(r#"{"evt.type":"open","proc.name":"value"}"#), &mut scratch, |_| {
-        matched += 1
+        matched += 1;
     });
     assert_eq!(matched, 1);
 }
@@ -337,9 +337,10 @@ fn macros_that_double_are_bounded() {
     let mut yaml = "- macro: m0\n  condition: proc.name = x or fd.name = y\n".to_owned();
     for level in 1..64 {
         let below = level - 1;
-        yaml += &format!(
+        let definition = format!(
             "- macro: m{level}\n  condition: (m{below} and fd.num = {level}) or (m{below} and fd.num = 1)\n"
         );
+        yaml.push_str(&definition);
     }
     yaml += &rule("R", "evt.type = open and m63", "");
     let loaded = load(&yaml);
