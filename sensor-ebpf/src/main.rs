@@ -4,6 +4,19 @@
 //! [`submit::Draft`] and submits it; nothing else touches the ring buffer. Kernel structures are
 //! read only through [`kernel`].
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(
+        clippy::inline_always,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_ptr_alignment,
+        clippy::cast_sign_loss,
+        clippy::needless_pass_by_value,
+        reason = "a call costs a program more than its body; the kernel's interface is of integers, \
+                  whose ranges the verifier checks; a program's context is passed by value"
+    )
+)]
 
 #[cfg(target_arch = "bpf")]
 mod atomic;

@@ -21,7 +21,7 @@ use sensor_common::config::Config;
 use crate::harness::Cgroup;
 
 /// Longer than anything takes on a loaded machine or an emulated one.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// More events than a test produces before it looks.
 const QUEUE: usize = 400_000;
@@ -87,7 +87,7 @@ impl Observer {
         let (control, remote) = Control::new().expect("a socket pair");
         let (events, receiver) = sync_channel(QUEUE);
         let thread = std::thread::spawn(move || {
-            let mut pipeline = Pipeline::new(Cache::default());
+            let mut pipeline = Pipeline::new(Cache::live().expect("the mounts can be read"));
             let balance = live
                 .run(&mut pipeline, &control, &mut Forward { events })
                 .expect("the ring can be read");

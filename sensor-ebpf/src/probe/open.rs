@@ -4,6 +4,7 @@
 //! change in between. The caller's text is kept beside it.
 
 use sensor_common::Kind;
+use sensor_common::exec::FileId;
 use sensor_common::open::{Call, Open};
 use sensor_common::path::{BASE, PATH_MAX};
 
@@ -54,7 +55,7 @@ fn try_open(ctx: &impl Arguments, call: Call) {
         path::identify(&mut open.file, file);
         path::append(&mut draft, file_path(file))
     } else {
-        open.file = Default::default();
+        open.file = FileId::default();
         let base = if dirfd == AT_FDCWD {
             fs_pwd(task_fs(exit.task))
         } else {

@@ -67,6 +67,7 @@ fn running(task: *const task_struct) {
     let cgroup = task_cgroup_id_btf(task);
     let wait_ns = now_ns().saturating_sub(since);
     let histogram = RUN_QUEUE.get_ptr_mut(cgroup).or_else(|| {
+        #[expect(clippy::needless_borrows_for_generic_args, reason = "by value it is on the stack")]
         let _exists_or_full = RUN_QUEUE.insert(cgroup, &EMPTY, BPF_NOEXIST);
         RUN_QUEUE.get_ptr_mut(cgroup)
     });

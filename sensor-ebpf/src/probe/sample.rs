@@ -2,7 +2,7 @@
 //!
 //! `bpf_get_stack` copies each stack; `bpf_get_stackid` would lose those whose hashes collide.
 
-use aya_ebpf::EbpfContext;
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::bpf_get_stack;
 use aya_ebpf::macros::perf_event;
 use aya_ebpf::programs::PerfEventContext;
