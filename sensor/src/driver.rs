@@ -324,7 +324,7 @@ impl Live {
     fn drain(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> usize {
         let Self { ring, proc, tee, tee_error, .. } = self;
         ring.drain(BATCH, |bytes| {
-            pipeline.tally.received += 1;
+            pipeline.tally.receive(bytes);
             if let Some(pid) = pipeline.lacks(bytes)
                 && let Some(process) = proc.process(pid)
             {

@@ -25,7 +25,7 @@ use crate::event::{Event, Thread};
 pub struct Tally {
     /// Records that came from the kernel, decoded or not.
     pub received: u64,
-    /// Records that could be decoded, by kind; the agent's own among them.
+    /// Of those, by kind, the ones whose kind is known.
     pub delivered: [u64; Kind::ALL.len() + 1],
     /// Records that could not be decoded, by [`Malformed::ALL_NAMES`].
     pub malformed: [u64; Malformed::ALL_NAMES.len()],
@@ -36,6 +36,16 @@ pub struct Tally {
 impl Tally {
     pub fn delivered(&self, kind: Kind) -> u64 {
         self.delivered[kind as usize]
+    }
+
+    /// Counts a record that came from the kernel, whatever becomes of it.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.received += 1;
+        if let Ok((header, _)) = Header::read_from_prefix(bytes)
+            && let Some(kind) = header.kind()
+        {
+            self.delivered[kind as usize] += 1;
+        }
     }
 
     fn count_malformed(&mut self, malformed: Malformed) {
@@ -90,10 +100,7 @@ impl Pipeline {
             Ok(record) => record,
             Err(malformed) => return self.tally.count_malformed(malformed),
         };
-        if let Ok((header, _)) = Header::read_from_prefix(bytes)
-            && let Some(kind) = header.kind()
-        {
-            self.tally.delivered[kind as usize] += 1;
+        if let Ok((header, _)) = Header::read_from_prefix(bytes) {
             self.now_boot_ns = self.now_boot_ns.max(header.boot_ns);
         }
         self.learn(&record);
