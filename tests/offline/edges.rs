@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("fields", &["event", "attribution"]),
     ("rules", &["event", "attribution", "fields"]),
     ("alert", &["event", "attribution", "fields", "rules"]),
-    ("config", &["rules", "alert"]),
+    ("config", &["probe", "rules", "alert"]),
     ("metrics", &["probe", "event", "attribution", "rules", "alert", "config"]),
     ("sinks", &["rules", "alert", "config", "metrics"]),
     ("profile", &["probe", "event", "attribution"]),
