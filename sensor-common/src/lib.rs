@@ -14,6 +14,7 @@ pub mod counters;
 pub mod exec;
 pub mod exit;
 pub mod fork;
+pub mod function;
 pub mod header;
 pub mod histogram;
 pub mod oom;

@@ -16,6 +16,12 @@ typedef int s32;
 #define GETTER __attribute__((always_inline))
 
 static long (*bpf_probe_read_kernel)(void *dst, u32 size, const void *from) = (void *)113;
+static void *(*bpf_get_current_task)(void) = (void *)35;
+// 5.11
+static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
+// 5.15; its number among the kernel's own types says whether it is there.
+static void *(*bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
+enum bpf_func_id { BPF_FUNC_task_pt_regs = 175 };
 
 // Reads the member through the helper: for pointers that the verifier does not know.
 #define READ(to, from, member)                                                                     \
@@ -81,6 +87,7 @@ struct signal_struct {
 struct thread_info { u32 status; } CORE;
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	int pid, tgid;
 	int exit_code;
 	u64 start_boottime;
@@ -297,6 +304,19 @@ GET(sock_family, sock, u16, __sk_common.skc_family)
 GET(sock_local_port, sock, u16, __sk_common.skc_num)
 GET(sock_local_v4, sock, u32, __sk_common.skc_rcv_saddr)
 ADDRESS(sock_local_v6, sock, in6_addr, __sk_common.skc_v6_rcv_saddr)
+
+// Where the current task's registers were saved when it entered the kernel.
+GETTER const struct pt_regs *current_regs(void)
+{
+	if (__builtin_preserve_enum_value(*(enum bpf_func_id *)BPF_FUNC_task_pt_regs, 0))
+		return bpf_task_pt_regs(bpf_get_current_task_btf());
+	// Before 5.15, without that helper: the last thing on the kernel's stack, whose size is
+	// fixed (x86-64 without KASAN, arm64 with pages of 4 KiB).
+	void *stack = 0;
+	const struct task_struct *task = bpf_get_current_task();
+	READ(stack, task, stack);
+	return stack + 16384 - __builtin_preserve_type_info(*(struct pt_regs *)0, 1);
+}
 
 #if !defined(__TARGET_ARCH_arm64)
 GET(regs_orig_ax, pt_regs, u64, orig_ax)

@@ -150,6 +150,9 @@ unsafe extern "C" {
     /// Id of the cgroup, or of the one above it, at this distance from the root.
     pub(crate) safe fn cgroup_ancestor_id(from: *const cgroup, level: u32) -> u64;
 
+    /// Where the current task's registers were saved when it entered the kernel.
+    pub(crate) safe fn current_regs() -> *const pt_regs;
+
     /// Size of a structure in the running kernel.
     pub(crate) safe fn upid_size() -> u32;
     pub(crate) safe fn inode_size() -> u32;

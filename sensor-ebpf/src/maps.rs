@@ -5,6 +5,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
 use sensor_common::config::Config;
 use sensor_common::counters;
+use sensor_common::function;
 use sensor_common::header::RECORD_MAX;
 use sensor_common::histogram::Histogram;
 
@@ -45,6 +46,11 @@ pub(crate) static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(512, 0
 /// The 32-bit table's number to the native one, filled by the loader.
 #[map]
 pub(crate) static COMPAT: Array<u32> = Array::with_max_entries(512, 0);
+
+/// How often a program on a kernel function met the sensor itself, by `sensor_common::function`:
+/// those programs add, the loader reads.
+#[map]
+pub(crate) static MET: Array<u64> = Array::with_max_entries(function::COUNT, 0);
 
 /// Thread id to the time it became runnable: wakeups write, switches read and delete.
 #[map]

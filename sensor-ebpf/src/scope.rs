@@ -3,11 +3,13 @@
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_get_current_cgroup_id;
 use sensor_common::Kind;
+use sensor_common::function::Function;
 
+use crate::atomic;
 use crate::kernel::{
     cgroup, cgroup_ancestor_id, cgroup_level, css_set_default, task_css_set, task_struct,
 };
-use crate::maps::CONFIG;
+use crate::maps::{CONFIG, MET};
 use crate::task;
 
 /// Whether a record of this kind about the current task is wanted.
@@ -18,6 +20,20 @@ pub(crate) fn current_wanted(kind: Kind) -> bool {
         return false;
     }
     config.scope_cgroup_id == 0 || in_scope(cgroup_of(task::current()))
+}
+
+/// As [`current_wanted`], in a program on `function`, which also counts its meetings with the sensor.
+#[inline(always)]
+pub(crate) fn current_wanted_in(function: Function, kind: Kind) -> bool {
+    let wanted = current_wanted(kind);
+    if !wanted
+        && current_tgid() == CONFIG.load().self_tgid
+        && let Some(met) = MET.get_ptr_mut(function as u32)
+    {
+        // SAFETY: an aligned u64 that lives as long as the program.
+        unsafe { atomic::add(met, 1) };
+    }
+    wanted
 }
 
 /// Whether a record of this kind about this cgroup is wanted.

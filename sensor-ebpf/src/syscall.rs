@@ -1,8 +1,8 @@
-//! The exit of a system call: its arguments, whichever table it came through.
+//! A system call that returns: its arguments, whichever table it came through.
 
 use crate::kernel::{
-    fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, regs_bx, regs_cx, regs_di, regs_dx,
-    regs_r10, regs_si, task_files, task_status, task_struct,
+    current_regs, fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, regs_bx, regs_cx, regs_di,
+    regs_dx, regs_orig_ax, regs_r10, regs_si, task_files, task_status, task_struct,
 };
 use crate::submit::read_kernel;
 use crate::task;
@@ -26,6 +26,21 @@ impl Exit {
         // A 32-bit result is an int: its sign is in bit 31.
         let result = if compat { i64::from(result as i32) } else { result };
         Self { task, regs, result, compat }
+    }
+
+    /// The system call that the current task is in, seen from a function that does its work and
+    /// returned an int.
+    #[inline(always)]
+    pub(crate) fn inside(result: i32) -> Self {
+        let task = task::current();
+        let compat = is_compat(task);
+        Self { task, regs: current_regs(), result: i64::from(result), compat }
+    }
+
+    /// Its number, in the table that it came through.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u32 {
+        regs_orig_ax(self.regs) as u32
     }
 
     /// Argument 0 to 3. The 32-bit convention passes them in ebx, ecx, edx, esi.

@@ -1,5 +1,6 @@
 //! The sensor inside the test: attached to one cgroup, its events received with a deadline.
 
+use std::env;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use sensor::event::oom::OomMemory;
 use sensor::event::process::Process;
 use sensor::pipeline::{Pipeline, Tally};
 use sensor::probe::attach::kinds;
-use sensor::probe::load::Settings;
+use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
 use sensor_common::Kind;
 use sensor_common::config::Config;
@@ -82,7 +83,7 @@ impl Observer {
             wake_interval_ns: 1_000_000,
             ..Config::default()
         };
-        let settings = Settings { config, ring_bytes };
+        let settings = Settings { config, ring_bytes, hooks: hooks() };
         let mut live = Live::start(&settings, false, Proc::default()).expect("attach");
         let (control, remote) = Control::new().expect("a socket pair");
         let (events, receiver) = sync_channel(QUEUE);
@@ -122,6 +123,12 @@ impl Observer {
         assert_eq!(tally.malformed, [0; 4], "records that could not be decoded");
         (rest, balance)
     }
+}
+
+/// The value of `--hooks` that the tests run with.
+fn hooks() -> Hooks {
+    let named = env::var("SENSOR_TEST_HOOKS").ok();
+    named.map_or(Hooks::Auto, |name| name.parse().expect("SENSOR_TEST_HOOKS is auto or exit"))
 }
 
 fn text(bytes: &[u8]) -> String {

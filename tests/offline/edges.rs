@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("fields", &["event", "attribution"]),
     ("rules", &["event", "attribution", "fields"]),
     ("alert", &["event", "attribution", "fields", "rules"]),
-    ("config", &["fields", "rules", "alert"]),
+    ("config", &["probe", "fields", "rules", "alert"]),
     ("metrics", &["probe", "event", "attribution", "rules", "alert", "config"]),
     ("sinks", &["rules", "alert", "config", "metrics"]),
     ("profile", &["probe", "event", "attribution"]),

@@ -1,20 +1,40 @@
-//! Exit of connect, called by the dispatcher.
+//! Exit of connect: programs on the functions that do its work, or one called by the dispatcher.
+//!
+//! `__sys_connect(int fd, struct sockaddr *uservaddr, int addrlen)` → int and
+//! `__sys_connect_file(struct file *file, struct sockaddr_storage *address, int addrlen,
+//! int file_flags)` → int, 5.10 to 7.2. The first copies the address into the kernel and calls the
+//! second, so that the second has what the kernel uses, and does not run when the first fails. Who
+//! reports is decided by the result alone ([`fails_before`]): once, whichever way it went.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use aya_ebpf::macros::fexit;
+use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
 use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX, Connect, UNIX_PATH_MAX};
+use sensor_common::function::Function;
 
 use crate::kernel::{
-    file_inode, file_private, inode_mode, sock_family, sock_local_port, sock_local_v4,
-    sock_local_v6, sock_protocol, sock_type, socket_sock,
+    file, file_inode, file_private, inode_mode, regs_bx, sock_family, sock_local_port,
+    sock_local_v4, sock_local_v6, sock_protocol, sock_type, socket_sock,
 };
 use crate::probe::{Arguments, tracepoint};
-use crate::scope::{current_cgroup_id, current_wanted};
+use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
 use crate::submit::{Draft, clamp, read_kernel, read_user};
 use crate::syscall::Exit;
 use crate::task;
 
 tracepoint!("sys_exit", connect_btf, connect_raw, try_connect);
+
+const EBADF: i32 = -9;
+const ENOMEM: i32 = -12;
+const EFAULT: i32 = -14;
+/// `sizeof(struct sockaddr_storage)`
+const ADDRESS_MAX: i32 = 128;
+/// Numbers in the native table and the 32-bit one; there, `socketcall` with this as its first.
+const CONNECT: u32 = 42;
+const CONNECT_COMPAT: u32 = 362;
+const SOCKETCALL: u32 = 102;
+const SOCKETCALL_CONNECT: u64 = 3;
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
@@ -29,66 +49,139 @@ struct Inet {
     v6: [u8; 16],
 }
 
+/// Where an address lies.
+#[derive(Clone, Copy)]
+enum Address {
+    /// As the process passed it; another thread may have changed it since.
+    User(u64),
+    /// As the kernel used it.
+    Kernel(u64),
+}
+
+impl Address {
+    #[inline(always)]
+    fn read<T: Copy>(self, to: &mut T) {
+        match self {
+            Self::User(at) => read_user(at, to),
+            Self::Kernel(at) => read_kernel(at as *const T, to),
+        };
+    }
+}
+
 #[inline(always)]
 fn try_connect(ctx: &impl Arguments) {
-    if !current_wanted(Kind::Connect) {
-        return;
+    if current_wanted(Kind::Connect) {
+        let exit = Exit::new(ctx.arg(0), ctx.arg(1));
+        let fd = exit.arg::<0>() as i32;
+        let address = Address::User(exit.arg::<1>());
+        record(&exit, fd, exit.file(fd), (address, exit.arg::<2>() as u32));
     }
+}
+
+#[fexit(function = "__sys_connect")]
+pub(crate) fn connect_fexit(ctx: FExitContext) -> i32 {
+    let (result, len) = (ctx.arg(3), ctx.arg(2));
+    if current_wanted_in(Function::SysConnect, Kind::Connect) && fails_before(result, len) {
+        let exit = Exit::inside(result);
+        let fd = ctx.arg(0);
+        record(&exit, fd, exit.file(fd), (Address::User(ctx.arg(1)), len as u32));
+    }
+    0
+}
+
+#[fexit(function = "__sys_connect_file")]
+pub(crate) fn connect_file_fexit(ctx: FExitContext) -> i32 {
+    let (result, len) = (ctx.arg(4), ctx.arg(2));
+    if current_wanted_in(Function::SysConnectFile, Kind::Connect) && !fails_before(result, len) {
+        let exit = Exit::inside(result);
+        if let Some(fd) = descriptor(&exit) {
+            record(&exit, fd, ctx.arg(0), (Address::Kernel(ctx.arg(1)), len as u32));
+        }
+    }
+    0
+}
+
+/// Whether `__sys_connect` fails like this before it calls `__sys_connect_file`. Should the latter
+/// ever fail for want of memory, the former reports it as well as its own.
+#[inline(always)]
+fn fails_before(result: i32, len: i32) -> bool {
+    matches!(result, EBADF | ENOMEM | EFAULT) || !(0..=ADDRESS_MAX).contains(&len)
+}
+
+/// The descriptor that was passed; `None` if this is no connect call, but `io_uring`.
+#[inline(always)]
+fn descriptor(exit: &Exit) -> Option<i32> {
+    match (exit.compat, exit.number()) {
+        (false, CONNECT) | (true, CONNECT_COMPAT) => Some(exit.arg::<0>() as i32),
+        (true, SOCKETCALL) if regs_bx(exit.regs) == SOCKETCALL_CONNECT => {
+            let mut fd = 0;
+            read_user(exit.arg::<1>(), &mut fd);
+            Some(fd)
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn record(exit: &Exit, fd: i32, file: *const file, address: (Address, u32)) {
     let Some(mut draft) = Draft::begin(Kind::Connect) else { return };
-    let exit = Exit::new(ctx.arg(0), ctx.arg(1));
     // SAFETY: `Connect` is a record.
     let connect = unsafe { draft.fixed::<Connect>() };
     task::fill(&mut connect.header, exit.task, current_cgroup_id());
     connect.result = exit.result;
-    connect.fd = exit.arg::<0>() as i32;
+    connect.fd = fd;
     (connect.family, connect.protocol, connect.socket_type, connect.unix_len) = (0, 0, 0, 0);
     (connect.remote_port, connect.local_port, connect.reserved) = (0, 0, 0);
     (connect.remote, connect.local) = ([0; 16], [0; 16]);
     connect.unix_path = [0; UNIX_PATH_MAX];
-    remote(connect, exit.arg::<1>(), exit.arg::<2>());
-    local(connect, &exit);
+    remote(connect, address.0, address.1);
+    local(connect, file);
     draft.submit();
 }
 
-/// The address that was passed.
+/// The address that was passed, as far as its length reaches.
 #[inline(always)]
-fn remote(connect: &mut Connect, address: u64, len: u64) {
+fn remote(connect: &mut Connect, address: Address, len: u32) {
     let mut inet = Inet::default();
-    read_user(address, &mut inet.family);
+    if len < 2 {
+        return;
+    }
+    address.read(&mut inet.family);
     connect.family = inet.family;
     match inet.family {
-        AF_INET => {
-            // 8 of sockaddr_in's 16 bytes say all.
+        // 8 of sockaddr_in's 16 bytes say all.
+        AF_INET if len >= 8 => {
             let mut head = [0_u32; 2];
-            read_user(address, &mut head);
+            address.read(&mut head);
             connect.remote_port = u16::from_be((head[0] >> 16) as u16);
             connect.remote[..4].copy_from_slice(&head[1].to_ne_bytes());
         }
-        AF_INET6 => {
-            read_user(address, &mut inet);
+        AF_INET6 if len >= size_of::<Inet>() as u32 => {
+            address.read(&mut inet);
             connect.remote_port = u16::from_be(inet.port);
             connect.remote = inet.v6;
         }
         AF_UNIX => {
-            let len = clamp::<UNIX_PATH_MAX>(len.saturating_sub(2));
+            let len = clamp::<UNIX_PATH_MAX>(u64::from(len - 2));
             connect.unix_len = len as u16;
-            // SAFETY: `len` is at most the destination's size; the helper checks the source.
+            let to = connect.unix_path.as_mut_ptr().cast();
+            // SAFETY: `len` is at most the destination's size; the helpers check the source.
             unsafe {
-                bpf_probe_read_user(
-                    connect.unix_path.as_mut_ptr().cast(),
-                    len as u32,
-                    (address + 2) as *const _,
-                );
+                match address {
+                    Address::User(at) => bpf_probe_read_user(to, len as u32, (at + 2) as *const _),
+                    Address::Kernel(at) => {
+                        bpf_probe_read_kernel(to, len as u32, (at + 2) as *const _)
+                    }
+                };
             }
         }
         _ => {}
     }
 }
 
-/// The socket's own end, where the descriptor is a socket.
+/// The socket's own end, where the file is a socket.
 #[inline(always)]
-fn local(connect: &mut Connect, exit: &Exit) {
-    let file = exit.file(connect.fd);
+fn local(connect: &mut Connect, file: *const file) {
     if file.is_null() || inode_mode(file_inode(file)) & S_IFMT != S_IFSOCK {
         return;
     }

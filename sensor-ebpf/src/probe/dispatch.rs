@@ -16,8 +16,9 @@ use crate::submit::count;
 use crate::syscall::is_compat;
 use crate::task;
 
-/// Number of `socketcall` in the 32-bit table, and of connect among its calls.
+/// Numbers of `socketcall` and connect in the 32-bit table, and of connect among socketcall's calls.
 const SOCKETCALL: u32 = 102;
+const CONNECT: u32 = 362;
 const SOCKETCALL_CONNECT: u64 = 3;
 
 #[btf_tracepoint(function = "sys_exit")]
@@ -38,7 +39,10 @@ fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const crate::kernel::pt_
         match COMPAT.get(number) {
             Some(native) if *native != 0 => *native,
             _ => {
-                if number == SOCKETCALL && regs_bx(regs) == SOCKETCALL_CONNECT {
+                if number == SOCKETCALL
+                    && regs_bx(regs) == SOCKETCALL_CONNECT
+                    && connects_come_here()
+                {
                     unsupported_connect();
                 }
                 return;
@@ -49,6 +53,12 @@ fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const crate::kernel::pt_
     };
     // SAFETY: the loader fills the table with programs of this one's own type.
     unsafe { SYSCALLS.tail_call(ctx, number) };
+}
+
+/// Whether connect is handed on by this program, and not seen by programs of its own.
+#[inline(always)]
+fn connects_come_here() -> bool {
+    COMPAT.get(CONNECT).is_some_and(|native| *native != 0)
 }
 
 /// Its arguments lie in user memory behind another pointer; it is counted instead of decoded.

@@ -31,7 +31,7 @@ macro_rules! tracepoint {
 }
 pub(crate) use tracepoint;
 
-/// The arguments of a tracepoint, in either form of program.
+/// The arguments of a tracepoint, in either form of program, or of a kernel function.
 pub(crate) trait Arguments {
     fn arg<T: aya_ebpf::Argument>(&self, n: usize) -> T;
 }
@@ -44,6 +44,13 @@ impl Arguments for aya_ebpf::programs::BtfTracePointContext {
 }
 
 impl Arguments for aya_ebpf::programs::RawTracePointContext {
+    #[inline(always)]
+    fn arg<T: aya_ebpf::Argument>(&self, n: usize) -> T {
+        Self::arg(self, n)
+    }
+}
+
+impl Arguments for aya_ebpf::programs::FEntryContext {
     #[inline(always)]
     fn arg<T: aya_ebpf::Argument>(&self, n: usize) -> T {
         Self::arg(self, n)

@@ -1,23 +1,51 @@
-//! Hooks the OOM killer's choice of a victim.
+//! Hooks the OOM killer's kills.
 //!
-//! `mark_victim(struct task_struct *task, uid_t uid)`, 6.8 and stable kernels since 2024;
-//! `mark_victim(int pid)` before, where this probe is not attached.
+//! `__oom_kill_process(struct task_struct *victim, const char *message)`, 5.10 to 7.2: once for each
+//! process that is killed, the others of a cgroup that dies as a whole included.
+//!
+//! Else the tracepoint `mark_victim(struct task_struct *task, uid_t uid)`, 6.8 and stable kernels
+//! since 2024. Before it was `mark_victim(int pid)`, which says too little: the verifier refuses the
+//! typed program there, and the raw one does nothing.
 
+use aya_ebpf::macros::{btf_tracepoint, fentry, raw_tracepoint};
+use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, RawTracePointContext};
 use sensor_common::Kind;
 use sensor_common::oom::Oom;
 
 use crate::kernel::{
     cgroup_node, css_cgroup, css_set_memory, mm_anon_pages, mm_file_pages, mm_shmem_pages,
-    mm_total_vm, node_id, signal_oom_score_adj, task_comm, task_css_set, task_mm, task_signal,
-    task_struct, task_tgid,
+    mm_total_vm, node_id, signal_oom_score_adj, task_comm, task_css_set, task_mm, task_pid_btf,
+    task_signal, task_struct, task_tgid,
 };
 use crate::path;
-use crate::probe::{Arguments, tracepoint};
+use crate::probe::Arguments;
 use crate::scope::{cgroup_of, cgroup_wanted};
 use crate::submit::{Draft, read_kernel};
 use crate::task;
 
-tracepoint!("mark_victim", oom_btf, oom_raw, try_oom);
+#[fentry(function = "__oom_kill_process")]
+pub(crate) fn oom_fentry(ctx: FEntryContext) -> i32 {
+    try_oom(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "mark_victim")]
+pub(crate) fn oom_btf(ctx: BtfTracePointContext) -> i32 {
+    // A load that the verifier lets pass from a task only.
+    if task_pid_btf(ctx.arg(0)) != 0 {
+        try_oom(&ctx);
+    }
+    0
+}
+
+#[raw_tracepoint(tracepoint = "mark_victim")]
+pub(crate) fn oom_raw(ctx: RawTracePointContext) -> i32 {
+    // The kernel's addresses are negative numbers, pids are not.
+    if ctx.arg::<i64>(0) < 0 {
+        try_oom(&ctx);
+    }
+    0
+}
 
 #[inline(always)]
 fn try_oom(ctx: &impl Arguments) {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::attribution::cgroup::Hierarchy;
-use crate::cli::source::{SourceArgs, settings};
+use crate::cli::source::SourceArgs;
 use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
 use crate::probe::table::PROBES;
@@ -15,7 +15,7 @@ use crate::probe::{self, kernel};
 
 /// Runs the command; the exit code says whether all is well.
 pub(super) fn doctor(source: &SourceArgs, json: bool) -> Result<ExitCode> {
-    let report = examine(settings(None, source.ring_size, &[]));
+    let report = examine(source.settings(None, &[]));
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, &report)?;

@@ -56,7 +56,8 @@ pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
     let mut wanted = vec![Kind::Fork, Kind::Exec, Kind::Exit, Kind::Cgroup];
     let shown = if arguments.types.is_empty() { event_kinds() } else { arguments.types.clone() };
     wanted.extend(&shown);
-    let mut source = open(scope.as_ref(), arguments.source.ring_size, &wanted, false)?;
+    let settings = arguments.source.settings(scope.as_ref(), &wanted);
+    let mut source = open(scope.as_ref(), &settings, false)?;
     let mut show = Show {
         out: BufWriter::new(io::stdout().lock()),
         format: arguments.output,

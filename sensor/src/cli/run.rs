@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::attribution::cgroup::Scope;
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
-use crate::cli::source::{Source, event_kinds, open, scope};
+use crate::cli::source::{Source, event_kinds, open, scope, settings};
 use crate::config::{self, Config, Overrides};
 use crate::detect::{Detector, kinds, origin};
 use crate::driver::{Control, Live, Stages};
@@ -29,6 +29,7 @@ use crate::metrics::snapshot::{self, ProbeState, Snapshot};
 use crate::notify::{State, notify};
 use crate::pipeline::{Pipeline, Tally};
 use crate::probe::attach::{self, kinds as bits};
+use crate::probe::load::Settings;
 use crate::rules::Ruleset;
 use crate::sinks::Sinks;
 
@@ -46,6 +47,9 @@ pub(super) struct RunArgs {
     /// Watch only this cgroup and those below it (a path below the cgroup2 mount)
     #[arg(long, value_name = "PATH")]
     cgroup: Option<String>,
+    /// `exit` leaves kernel functions alone and sees system calls at the exit of all of them
+    #[arg(long, value_name = "auto|exit")]
+    hooks: Option<String>,
     /// Alertmanager to send incidents to
     #[arg(long, value_name = "URL")]
     alertmanager: Vec<String>,
@@ -74,6 +78,7 @@ impl RunArgs {
         let rules: Vec<_> = self.rules.iter().map(|path| path.display().to_string()).collect();
         overrides.set("rules.files", (!rules.is_empty()).then(|| rules.join(",")));
         overrides.set("events.cgroup", self.cgroup.as_ref());
+        overrides.set("events.hooks", self.hooks.as_ref());
         let urls = self.alertmanager.join(",");
         overrides.set("sinks.alertmanager.urls", (!urls.is_empty()).then_some(urls));
         overrides.set("metrics.listen", self.listen.as_ref());
@@ -96,7 +101,9 @@ pub(super) fn run(arguments: RunArgs) -> Result<()> {
     let mut outside = Outside::start(&config)?;
     let ring_bytes = u32::try_from(config.events.ring_size).context("events.ring_size")?;
     let wanted = kinds(&rules);
-    let mut source = open(scope.as_ref(), ring_bytes, &wanted, true)?;
+    let settings = settings(scope.as_ref(), ring_bytes, &wanted);
+    let settings = Settings { hooks: config.events.hooks, ..settings };
+    let mut source = open(scope.as_ref(), &settings, true)?;
     let count = rules.rules().len();
     outside.serve(&config, &source)?;
     let mut agent = Agent::new(arguments, &config, Detector::new(rules, &node), outside);

@@ -13,7 +13,7 @@ use crate::attribution::target::Target;
 use crate::driver::{Live, Stages};
 use crate::pipeline::Pipeline;
 use crate::probe::attach::kinds;
-use crate::probe::load::Settings;
+use crate::probe::load::{Hooks, Settings};
 use crate::probe::proc::Proc;
 
 /// The reader looks again this often while records come, and the kernel side counts on it.
@@ -28,6 +28,9 @@ pub(super) struct SourceArgs {
     /// Size of the ring buffer between kernel and sensor, a power of two of bytes
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = ring_size)]
     pub(super) ring_size: u32,
+    /// `exit` leaves kernel functions alone and sees system calls at the exit of all of them
+    #[arg(long, value_name = "auto|exit", default_value = "auto")]
+    pub(super) hooks: Hooks,
 }
 
 /// The kernel takes a power of two of pages.
@@ -46,7 +49,12 @@ impl SourceArgs {
     }
 
     pub(super) fn open(&self, wanted: &[Kind], run_queue: bool) -> Result<Source> {
-        open(self.scope()?.as_ref(), self.ring_size, wanted, run_queue)
+        let settings = self.settings(self.scope()?.as_ref(), wanted);
+        open(self.scope()?.as_ref(), &settings, run_queue)
+    }
+
+    pub(super) fn settings(&self, scope: Option<&Scope>, wanted: &[Kind]) -> Settings {
+        Settings { hooks: self.hooks, ..settings(scope, self.ring_size, wanted) }
     }
 }
 
@@ -69,15 +77,9 @@ impl Source {
     }
 }
 
-pub(super) fn open(
-    scope: Option<&Scope>,
-    ring_bytes: u32,
-    wanted: &[Kind],
-    run_queue: bool,
-) -> Result<Source> {
-    let settings = settings(scope, ring_bytes, wanted);
+pub(super) fn open(scope: Option<&Scope>, settings: &Settings, run_queue: bool) -> Result<Source> {
     let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)));
-    let live = Live::start(&settings, run_queue, proc)?;
+    let live = Live::start(settings, run_queue, proc)?;
     let cgroups = Cache::live().context("find the cgroup hierarchy")?;
     Ok(Source { live, pipeline: Pipeline::new(cgroups) })
 }
@@ -101,7 +103,7 @@ pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &[Kind]) 
         wake_interval_ns: WAKE_INTERVAL_NS,
         ..Config::default()
     };
-    Settings { config, ring_bytes }
+    Settings { config, ring_bytes, hooks: Hooks::Auto }
 }
 
 /// Everything but samples, which only a profile wants.

@@ -40,6 +40,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Ring buffer between kernel and sensor; a power of two, at least 64KiB.",
     },
     Key {
+        name: "events.hooks",
+        field: |config| &mut config.events.hooks,
+        doc: "`auto` takes the best hooks that the kernel accepts; `exit` leaves kernel functions alone and sees system calls at the exit of all of them.",
+    },
+    Key {
         name: "events.cgroup",
         field: |config| &mut config.events.cgroup,
         doc: "Observe only this cgroup and those below it; a path from the root of the hierarchy.",

@@ -18,6 +18,7 @@ use crate::config::error::{Error, Errors};
 use crate::config::keys::KEYS;
 use crate::config::value::{Endpoint, Format, LogLevel};
 use crate::config::yaml::Node;
+use crate::probe::load::Hooks;
 use crate::rules::priority::Priority;
 
 /// Where the file is looked for when the command line names none; it may be absent there.
@@ -52,6 +53,8 @@ pub struct Rules {
 pub struct Events {
     /// Bytes of the ring buffer between kernel and sensor.
     pub ring_size: u64,
+    /// Which ways to hook probes may be taken.
+    pub hooks: Hooks,
     /// Only what happens in this cgroup and below it.
     pub cgroup: Option<PathBuf>,
 }
@@ -155,7 +158,7 @@ impl Default for General {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { ring_size: 8 << 20, cgroup: None }
+        Self { ring_size: 8 << 20, hooks: Hooks::Auto, cgroup: None }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::alert::{PRIORITIES, priority_name};
 use crate::config::yaml::Node;
+use crate::probe::load::{HOOKS, Hooks};
 use crate::rules::priority::Priority;
 
 /// A setting's value. `render` gives YAML that `assign` reads back to the same value.
@@ -255,6 +256,17 @@ impl Value for Format {
 
     fn render(&self) -> String {
         quoted(FORMATS[*self as usize].1)
+    }
+}
+
+impl Value for Hooks {
+    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
+        *self = one_of(node, &HOOKS, "one of `auto` or `exit`")?;
+        Ok(())
+    }
+
+    fn render(&self) -> String {
+        HOOKS[*self as usize].1.to_owned()
     }
 }
 

@@ -2,13 +2,13 @@
 
 use aya::Ebpf;
 use aya::maps::{Array, ProgramArray};
-use aya::programs::{BtfTracePoint, PerfEvent, RawTracePoint};
+use aya::programs::{BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, RawTracePoint};
 use sensor_common::Kind;
 use sensor_common::config::Config;
 
-use super::load::{Loaded, Settings, chain, load};
+use super::load::{Hooks, Loaded, Settings, chain, load};
 use super::table::{DISPATCH, FLOOR, PROBES, Probe, Program, Syscall, Target, Way};
-use super::{Error, kernel};
+use super::{Error, kernel, trial};
 
 /// What became of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +43,18 @@ pub fn attach(settings: &Settings, run_queue: bool) -> Result<Probes, Error> {
     };
     let mut outcomes = Vec::new();
     let mut syscalls = Vec::new();
+    let mut refused = Vec::new();
     for probe in PROBES {
         let state = if wanted(probe) {
-            attach_probe(&mut loaded, probe, &mut syscalls)
+            let hooks = settings.hooks;
+            attach_probe(&mut loaded, probe, hooks, (&mut syscalls, &mut refused))
         } else {
             State::Off
         };
         outcomes.push(Outcome { probe: probe.name, state });
+    }
+    if !refused.is_empty() {
+        tracing::info!("this kernel takes other hooks than the best: {}", refused.join("; "));
     }
     if let Err(reason) = dispatch(&mut loaded, &syscalls) {
         for outcome in &mut outcomes {
@@ -67,7 +72,8 @@ pub fn attach(settings: &Settings, run_queue: bool) -> Result<Probes, Error> {
 /// Attaches the program that only counts system calls, by one hook: the least that watching them
 /// costs, for benchmarks.
 pub fn floor(hook: &str) -> Result<Probes, Error> {
-    let mut loaded = load(&Settings { config: Config::default(), ring_bytes: 4096 })?;
+    let mut loaded =
+        load(&Settings { config: Config::default(), ring_bytes: 4096, hooks: Hooks::Exit })?;
     let way = FLOOR
         .iter()
         .find(|way| way.hook == hook)
@@ -87,15 +93,47 @@ struct Entry {
     syscall: Syscall,
 }
 
-fn attach_probe(loaded: &mut Loaded, probe: &'static Probe, syscalls: &mut Vec<Entry>) -> State {
+/// Takes the first way that works. System calls that wait for the dispatcher are added to the first
+/// list, the reasons why better ways were refused to the second.
+fn attach_probe(
+    loaded: &mut Loaded,
+    probe: &'static Probe,
+    hooks: Hooks,
+    (syscalls, refused): (&mut Vec<Entry>, &mut Vec<String>),
+) -> State {
     let mut reasons = Vec::new();
     for way in probe.ways {
+        if hooks == Hooks::Exit && way.on_functions() {
+            continue;
+        }
         match attach_way(loaded, probe, way, syscalls) {
-            Ok(()) => return State::Attached(way.hook),
-            Err(reason) => reasons.push(format!("{}: {reason}", way.hook)),
+            Ok(()) => {
+                refused.append(&mut reasons);
+                return State::Attached(way.hook);
+            }
+            Err(reason) => {
+                // Half a way would report next to the whole one that follows.
+                unload(loaded, way);
+                reasons.push(format!("{}: {reason}", way.hook));
+            }
         }
     }
     State::Failed(reasons.join("; "))
+}
+
+/// Takes a way's programs out of the kernel again.
+fn unload(loaded: &mut Loaded, way: &Way) {
+    for program in way.programs {
+        // An error says that it was not loaded.
+        drop(match loaded.ebpf.program_mut(program.name) {
+            Some(Typed::BtfTracePoint(typed)) => typed.unload(),
+            Some(Typed::RawTracePoint(typed)) => typed.unload(),
+            Some(Typed::FEntry(typed)) => typed.unload(),
+            Some(Typed::FExit(typed)) => typed.unload(),
+            Some(Typed::PerfEvent(typed)) => typed.unload(),
+            _ => Ok(()),
+        });
+    }
 }
 
 fn attach_way(
@@ -108,6 +146,9 @@ fn attach_way(
         attach_program(loaded, program)?;
     }
     for program in way.programs {
+        if let Target::Fexit(function) = program.target {
+            trial::run(&loaded.ebpf, function)?;
+        }
         if let Target::SyscallBtf(syscall) | Target::SyscallRaw(syscall) = program.target {
             syscalls.push(Entry {
                 probe: probe.name,
@@ -142,6 +183,14 @@ fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> 
                 typed.attach(tracepoint).map(drop)
             })
         }
+        Target::Fentry(function) => <&mut FEntry>::try_from(slot).and_then(|typed| {
+            typed.load(function, btf)?;
+            typed.attach().map(drop)
+        }),
+        Target::Fexit(function) => <&mut FExit>::try_from(slot).and_then(|typed| {
+            typed.load(function.name(), btf)?;
+            typed.attach().map(drop)
+        }),
         Target::SyscallRaw(_) => <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load),
         Target::CpuClock => <&mut PerfEvent>::try_from(slot).and_then(PerfEvent::load),
     };
@@ -194,7 +243,10 @@ fn explain(program: &str, error: &aya::programs::ProgramError) -> String {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             tracing::debug!(program, log, "the verifier refused a program");
-            format!("{program}: {io_error}: {}", verdict(&log))
+            match verdict(&log) {
+                "" => format!("{program}: {io_error}"),
+                verdict => format!("{program}: {io_error}: {verdict}"),
+            }
         }
         other => format!("{program}: {}", chain(other)),
     }

@@ -15,6 +15,28 @@ pub struct Settings {
     pub config: Config,
     /// Size of the ring buffer; a power of two, at least a page.
     pub ring_bytes: u32,
+    pub hooks: Hooks,
+}
+
+/// Which ways to hook probes may be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hooks {
+    /// The best that the kernel accepts.
+    #[default]
+    Auto,
+    /// Nothing on kernel functions: system calls are seen at their exit, and OOM kills by tracepoint.
+    Exit,
+}
+
+pub const HOOKS: [(Hooks, &str); 2] = [(Hooks::Auto, "auto"), (Hooks::Exit, "exit")];
+
+impl std::str::FromStr for Hooks {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = HOOKS.iter().find(|(_, name)| *name == text);
+        found.map(|(hooks, _)| *hooks).ok_or("not one of auto, exit")
+    }
 }
 
 /// The object in the kernel; nothing is attached yet.
@@ -36,7 +58,7 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
     if !kernel::has_btf() {
         return Err(Error::NoBtf);
     }
-    raise_memlock();
+    let memlock = raise_memlock();
     let btf = Btf::from_sys_fs()
         .map_err(|error| Error::Load(format!("read the kernel's BTF: {error}")))?;
     let processors = aya::util::nr_cpus().map_err(|(file, error)| {
@@ -49,27 +71,36 @@ pub(super) fn load(settings: &Settings) -> Result<Loaded, Error> {
         .map_max_entries("RING", settings.ring_bytes)
         .map_max_entries("SCRATCH", scratch)
         .load(OBJECT)
-        .map_err(|error| classify(&error))?;
+        .map_err(|error| classify(chain(&error), kernel::version(&release), memlock))?;
     Ok(Loaded { ebpf, btf })
 }
 
-/// Kernels before 5.11 charge maps to this limit. Where root may not raise it (a container without
-/// `CAP_SYS_RESOURCE`) newer kernels do not mind, and older ones say so when a map is made.
-fn raise_memlock() {
+/// The first kernel that charges maps and programs to the control group's memory.
+const CHARGES_CGROUPS: (u32, u32) = (5, 11);
+
+/// Older kernels charge maps to this limit. What it stays at where root may not raise it, as in a
+/// container without `CAP_SYS_RESOURCE`.
+fn raise_memlock() -> Option<u64> {
+    let limit = getrlimit(Resource::Memlock);
     let unlimited = Rlimit { current: None, maximum: None };
-    if getrlimit(Resource::Memlock) != unlimited
-        && let Err(error) = setrlimit(Resource::Memlock, unlimited)
-    {
-        tracing::debug!(%error, "RLIMIT_MEMLOCK stays as it is");
+    if limit == unlimited {
+        return None;
     }
+    let error = setrlimit(Resource::Memlock, unlimited).err()?;
+    tracing::debug!(%error, "RLIMIT_MEMLOCK stays as it is");
+    limit.current
 }
 
-fn classify(error: &aya::EbpfError) -> Error {
-    let text = chain(error);
-    if text.contains("EPERM") || text.contains("not permitted") || text.contains("os error 1)") {
-        return Error::Permission;
+fn classify(text: String, version: Option<(u32, u32)>, memlock: Option<u64>) -> Error {
+    if !(text.contains("EPERM") || text.contains("not permitted") || text.contains("os error 1)")) {
+        return Error::Load(text);
     }
-    Error::Load(text)
+    match memlock {
+        Some(bytes) if version.is_some_and(|version| version < CHARGES_CGROUPS) => {
+            Error::Memlock(bytes)
+        }
+        _ => Error::Permission,
+    }
 }
 
 /// An error and its causes on one line.
@@ -84,4 +115,23 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::classify;
+
+    #[test]
+    fn a_refusal_names_what_is_missing() {
+        let refused = "map create: Operation not permitted (os error 1)";
+        for (text, version, memlock, expected) in [
+            (refused, (5, 10), Some(65536), "RLIMIT_MEMLOCK is 65536 bytes"),
+            (refused, (5, 10), None, "CAP_BPF"),
+            (refused, (5, 11), Some(65536), "CAP_BPF"),
+            ("map create: No space", (5, 10), Some(65536), "map create: No space"),
+        ] {
+            let error = classify(text.into(), Some(version), memlock).to_string();
+            assert!(error.contains(expected), "{version:?} {memlock:?}: {error}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub mod table;
 pub mod kernel;
 pub mod load;
 pub mod attach;
+mod trial;
 pub mod ring;
 pub mod counters;
 pub mod missed;
@@ -25,6 +26,11 @@ pub enum Error {
         "loading eBPF programs needs root or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE: run it with sudo"
     )]
     Permission,
+    #[error(
+        "RLIMIT_MEMLOCK is {0} bytes and may not be raised; kernels before 5.11 need it for eBPF: \
+         give CAP_SYS_RESOURCE, or start it with `ulimit -l unlimited`"
+    )]
+    Memlock(u64),
     #[error(
         "this kernel has no BTF at /sys/kernel/btf/vmlinux: it needs CONFIG_DEBUG_INFO_BTF=y, \
          which distribution kernels since 5.10 have"

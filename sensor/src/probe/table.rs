@@ -1,6 +1,7 @@
 //! Every probe, with the ways to hook it, best first.
 
 use sensor_common::Kind;
+use sensor_common::function::Function;
 
 /// One thing that is observed.
 #[derive(Debug)]
@@ -20,6 +21,15 @@ pub struct Way {
     pub programs: &'static [Program],
 }
 
+impl Way {
+    /// Whether it hooks kernel functions: exit of every system call is left alone then.
+    pub fn on_functions(&self) -> bool {
+        let on_function =
+            |program: &Program| matches!(program.target, Target::Fentry(_) | Target::Fexit(_));
+        self.programs.iter().any(on_function)
+    }
+}
+
 /// A program of the object, and where it goes.
 #[derive(Debug)]
 pub struct Program {
@@ -31,6 +41,10 @@ pub struct Program {
 pub enum Target {
     BtfTracepoint(&'static str),
     RawTracepoint(&'static str),
+    /// Entry of a kernel function that nobody inlines.
+    Fentry(&'static str),
+    /// Exit of a kernel function, which must be seen to be called ([`super::trial`]).
+    Fexit(Function),
     /// Called by the dispatcher on `sys_exit`, by the numbers of both tables.
     SyscallBtf(Syscall),
     SyscallRaw(Syscall),
@@ -51,6 +65,14 @@ const fn btf(name: &'static str, tracepoint: &'static str) -> Program {
 
 const fn raw(name: &'static str, tracepoint: &'static str) -> Program {
     Program { name, target: Target::RawTracepoint(tracepoint) }
+}
+
+const fn fentry(name: &'static str, function: &'static str) -> Program {
+    Program { name, target: Target::Fentry(function) }
+}
+
+const fn fexit(name: &'static str, function: Function) -> Program {
+    Program { name, target: Target::Fexit(function) }
 }
 
 const fn syscall_btf(name: &'static str, syscall: Syscall) -> Program {
@@ -118,6 +140,7 @@ pub const PROBES: &[Probe] = &[
         name: "open",
         kind: Some(Kind::Open),
         ways: &[
+            Way { hook: "fexit", programs: &[fexit("open_fexit", Function::DoSysOpenat2)] },
             Way {
                 hook: "tp_btf",
                 programs: &[
@@ -142,6 +165,13 @@ pub const PROBES: &[Probe] = &[
         name: "connect",
         kind: Some(Kind::Connect),
         ways: &[
+            Way {
+                hook: "fexit",
+                programs: &[
+                    fexit("connect_fexit", Function::SysConnect),
+                    fexit("connect_file_fexit", Function::SysConnectFile),
+                ],
+            },
             Way { hook: "tp_btf", programs: &[syscall_btf("connect_btf", CONNECT)] },
             Way { hook: "raw_tp", programs: &[syscall_raw("connect_raw", CONNECT)] },
         ],
@@ -150,6 +180,7 @@ pub const PROBES: &[Probe] = &[
         name: "oom",
         kind: Some(Kind::Oom),
         ways: &[
+            Way { hook: "fentry", programs: &[fentry("oom_fentry", "__oom_kill_process")] },
             Way { hook: "tp_btf", programs: &[btf("oom_btf", "mark_victim")] },
             Way { hook: "raw_tp", programs: &[raw("oom_raw", "mark_victim")] },
         ],

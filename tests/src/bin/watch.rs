@@ -15,7 +15,7 @@ use sensor::event::Event;
 use sensor::pipeline::Pipeline;
 use sensor::probe::attach::{Outcome, floor, kinds};
 use sensor::probe::cost::{Accounting, Cost};
-use sensor::probe::load::Settings;
+use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
 use sensor_common::Kind;
 use sensor_common::config::Config;
@@ -83,7 +83,7 @@ fn watch(arguments: &Arguments) -> Result<()> {
         wake_interval_ns: WAKE_INTERVAL_NS,
         ..Config::default()
     };
-    let settings = Settings { config, ring_bytes: RING_BYTES };
+    let settings = Settings { hooks: Hooks::Auto, config, ring_bytes: RING_BYTES };
     let accounting = arguments.account.then(Accounting::start).transpose()?;
     let mut live = Live::start(&settings, false, Proc::default())?;
     let mut pipeline = Pipeline::new(Cache::default());
