@@ -212,10 +212,11 @@ fn rule(
     problems.notes(std::mem::take(&mut compiler.notes));
     let template = problems.template(&definition, options, &mut compiler.columns);
     let (condition, template) = (condition?, template?);
-    problems.reach(reach(compiler, condition.node));
-    if lint::is_contradiction(&compiler.program, condition.node) {
+    let reach = reach(compiler, condition.node);
+    if reach == Reach::Nothing || lint::is_contradiction(&compiler.program, condition.node) {
         problems.never_true();
     }
+    problems.reach(&reach);
     Some(built(definition, options, condition, template))
 }
 
@@ -321,12 +322,11 @@ impl<'a> Problems<'a> {
         self.findings.push(fault.within(vec![self.item.clone()]));
     }
 
-    fn reach(&mut self, reach: Reach) {
+    fn reach(&mut self, reach: &Reach) {
         const TYPES_MAX: usize = 100;
         let place = self.condition.place.clone();
         let within = vec![self.item.clone()];
-        match &reach {
-            Reach::Nothing => self.never_true(),
+        match reach {
             Reach::Types(types) if !types.iter().any(|name| event_types::is_delivered(name)) => {
                 let message = format!("no event of type {} is collected", types.join(", "));
                 let fault = Fault::new(Code::EventNotDelivered, place.clone(), message);
@@ -334,7 +334,7 @@ impl<'a> Problems<'a> {
             }
             _ => {}
         }
-        let few = matches!(&reach, Reach::Types(types) if types.len() <= TYPES_MAX);
+        let few = matches!(reach, Reach::Types(types) if types.len() <= TYPES_MAX);
         if !few && self.warn_event_types {
             let message = "Rule matches too many evt.type values. This has a significant performance penalty.";
             self.findings.push(Fault::new(Code::NoEventType, place, message).within(within));
