@@ -6,6 +6,7 @@ use crate::rules::changes::{Change, changes, no_base};
 use crate::rules::error::{Code, Finding, Item};
 use crate::rules::exceptions::{self, Exception};
 use crate::rules::file::{Entry, EntryKind, Reading};
+use crate::rules::lint;
 use crate::rules::lists::List;
 use crate::rules::priority::Priority;
 use crate::rules::requirements;
@@ -55,7 +56,6 @@ impl RuleDefinition {
                 skip_if_unknown_filter: false,
                 capture: false,
                 capture_duration_ms: 0,
-                condition_appended: false,
             },
             item: Item { kind: "rule", name: "condition".to_owned(), place: place.clone() },
             condition_place: place,
@@ -64,14 +64,11 @@ impl RuleDefinition {
 }
 
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct RuleOptions {
     pub warn_event_types: bool,
     pub skip_if_unknown_filter: bool,
     pub capture: bool,
     pub capture_duration_ms: u64,
-    /// A text was added to the condition.
-    pub condition_appended: bool,
 }
 
 #[derive(Debug)]
@@ -134,7 +131,6 @@ impl Definitions {
             skip_if_unknown_filter: reading.boolean("skip-if-unknown-filter").unwrap_or(false),
             capture: reading.boolean("capture").unwrap_or(false),
             capture_duration_ms: reading.number("capture_duration").unwrap_or(0),
-            condition_appended: false,
         };
         let source = reading.text("source").map_or_else(|| "syscall".to_owned(), |text| text.text);
         let (Some(condition), Some(output), Some(desc), Some(priority)) =
@@ -198,8 +194,10 @@ impl Definitions {
             match key.as_str() {
                 "condition" => {
                     if let Some(text) = reading.required(key) {
+                        if append {
+                            note_appended(&rule.condition, &text, reading);
+                        }
                         change_text(&mut rule.condition, &text, append);
-                        rule.options.condition_appended |= append;
                         rule.condition_place = key_place(reading.entry, key);
                     }
                 }
@@ -269,6 +267,9 @@ impl Definitions {
             return;
         };
         let append = changes.iter().any(|(_, change)| *change == Change::Append);
+        if append {
+            note_appended(&known.condition, &condition, reading);
+        }
         change_text(&mut known.condition, &condition, append);
         known.last = number;
     }
@@ -316,6 +317,12 @@ fn fail_without_base(reading: &mut Reading<'_>, kind: &str, changes: &[(String, 
     let place = reading.entry.place.clone();
     let message = no_base(kind, changes);
     reading.findings.push(reading.entry.finding(Code::Validate, place, message));
+}
+
+fn note_appended(condition: &Text, addition: &Text, reading: &mut Reading<'_>) {
+    let note = lint::appended(condition, addition);
+    let within = vec![reading.entry.item()];
+    reading.findings.extend(note.map(|note| note.within(within)));
 }
 
 fn change_text(text: &mut Text, other: &Text, append: bool) {

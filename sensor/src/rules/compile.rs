@@ -12,10 +12,13 @@ use crate::rules::ast::{
 use crate::rules::column::Columns;
 use crate::rules::constant;
 use crate::rules::error::{Code, Fault};
+use crate::rules::lint;
 use crate::rules::lists::Lists;
 use crate::rules::outline::Outline;
 use crate::rules::posix;
-use crate::rules::program::{Check, CheckId, ColumnId, Comparison, Node, NodeId, Over, Program};
+use crate::rules::program::{
+    Check, CheckId, ColumnId, ColumnKind, Comparison, Node, NodeId, Over, Program,
+};
 use crate::rules::test::Test;
 
 /// More checks than this in one condition, macros included, is an accident or an attack.
@@ -177,6 +180,9 @@ impl<'a> Compiler<'a> {
         let value_type = self.program.columns[column].value_type;
         self.applies(written, column)?;
         self.deprecated(written, span);
+        if let ColumnKind::Field(operand) = &self.program.columns[column].kind {
+            self.notes.extend(lint::not_equal(written.operator, operand, span.place()));
+        }
         let (comparison, right_text) = match &written.right {
             Right::Nothing => (Comparison::Exists, String::new()),
             Right::Constant(constant) => {

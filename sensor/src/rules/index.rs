@@ -3,11 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::fields::source::Source;
 use crate::fields::{Value, event_types};
 use crate::rules::ast::Modifier;
 use crate::rules::compile::Compiler;
 use crate::rules::count;
-use crate::rules::program::{CheckId, ColumnKind, Comparison, Node, NodeId, Program};
+use crate::rules::guard::Guards;
+use crate::rules::program::{
+    CheckId, ColumnKind, Comparison, Evaluation, Node, NodeId, Program, Scratch,
+};
 use crate::rules::test::{Bytes, Ordering as Compare, Set, Test};
 
 /// Rules by event type.
@@ -21,6 +25,7 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Bucket {
     rules: Vec<(usize, NodeId)>,
+    guards: Guards,
     /// Events that were tried.
     events: AtomicU64,
 }
@@ -51,9 +56,9 @@ impl Index {
             let possible: Vec<_> = specialised.collect();
             let is_possible = |node: NodeId| compiler.program.nodes[node] != Node::Constant(false);
             let rules = possible.into_iter().filter(|(_, node)| is_possible(*node)).collect();
-            index.by_type.insert(name, Bucket { rules, events: AtomicU64::new(0) });
+            index.by_type.insert(name, Bucket::new(&compiler.program, rules));
         }
-        index.other.rules = rules.to_vec();
+        index.other = Bucket::new(&compiler.program, rules.to_vec());
         index
     }
 
@@ -66,11 +71,26 @@ impl Index {
         self.by_type.get(event_type).unwrap_or(&self.other)
     }
 
-    /// The rules that an event of this type may match.
-    pub fn rules(&self, event_type: &str) -> impl Iterator<Item = (usize, NodeId)> {
-        let bucket = self.bucket(event_type);
+    /// Visits the rules whose conditions the event satisfies, in order, until `matched` says no.
+    pub fn evaluate<S: Source>(
+        &self,
+        program: &Program,
+        source: &S,
+        scratch: &mut Scratch,
+        mut matched: impl FnMut(usize) -> bool,
+    ) {
+        let bucket = self.bucket(source.event_type());
         count(&bucket.events);
-        bucket.rules.iter().copied()
+        let mut candidates = scratch.take_candidates();
+        let mut evaluation = Evaluation::new(program, source, scratch);
+        bucket.guards.candidates(&mut evaluation, &mut candidates);
+        for candidate in &candidates {
+            let (rule, node) = bucket.rules[*candidate as usize];
+            if evaluation.node(node) && !matched(rule) {
+                break;
+            }
+        }
+        scratch.give_candidates(candidates);
     }
 
     pub fn wanted(&self) -> impl Iterator<Item = &'static str> {
@@ -93,12 +113,20 @@ impl Index {
     }
 }
 
+impl Bucket {
+    fn new(program: &Program, rules: Vec<(usize, NodeId)>) -> Self {
+        let conditions: Vec<NodeId> = rules.iter().map(|(_, node)| *node).collect();
+        let guards = Guards::build(program, &conditions);
+        Self { rules, guards, events: AtomicU64::new(0) }
+    }
+}
+
 /// How many event types a condition can match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// None: it can never be true.
     Nothing,
-    Types(usize),
+    Types(Vec<String>),
     /// All but a few.
     Everything,
 }
@@ -114,10 +142,8 @@ pub fn reach(compiler: &mut Compiler<'_>, node: NodeId) -> Reach {
         return Reach::Everything;
     }
     let types = mentioned_in(&compiler.program, node);
-    match types.iter().filter(|name| possible(compiler, name)).count() {
-        0 => Reach::Nothing,
-        count => Reach::Types(count),
-    }
+    let types: Vec<String> = types.into_iter().filter(|name| possible(compiler, name)).collect();
+    if types.is_empty() { Reach::Nothing } else { Reach::Types(types) }
 }
 
 /// The condition with what the event type decides already decided, cheap parts first.

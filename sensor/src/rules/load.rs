@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::fields::event_types;
 use crate::rules::ast::{Expr, ExprKind};
 use crate::rules::collect::{Definitions, RuleDefinition, collect};
 use crate::rules::column::Columns;
-use crate::rules::compile::{Compiler, Macro, Macros, undefined_macro};
+use crate::rules::compile::{Compiled, Compiler, Macro, Macros, undefined_macro};
 use crate::rules::error::{Code, Fault, Finding, Item, Severity};
 use crate::rules::index::{Index, Reach, reach};
 use crate::rules::lists::Lists;
-use crate::rules::options::Options;
+use crate::rules::options::{Matching, Options};
 use crate::rules::program::NodeId;
 use crate::rules::template::Template;
 use crate::rules::text::{File, Text};
-use crate::rules::{Rule, Ruleset, exceptions, file, parser, yaml};
+use crate::rules::{Rule, Ruleset, exceptions, file, lint, parser, yaml};
 
 /// What a load came to.
 #[derive(Debug)]
@@ -105,7 +106,11 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
     let mut compiler = Compiler::new(&lists, &macros);
     let mut loaded = Vec::new();
     for definition in rules {
+        let item = definition.item.clone();
         if let Some(rule) = rule(definition, options, &mut compiler, broken, findings) {
+            if options.matching == Matching::First {
+                findings.extend(shadowed(&loaded, &rule, &compiler, item));
+            }
             loaded.push(rule);
         }
     }
@@ -118,6 +123,16 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
         .collect();
     let index = Index::build(&mut compiler, &enabled);
     Ruleset { rules: loaded, program: compiler.program, index, matching: options.matching }
+}
+
+/// A note on a rule that an earlier one always hides.
+fn shadowed(earlier: &[Rule], rule: &Rule, compiler: &Compiler<'_>, item: Item) -> Option<Finding> {
+    let hides = |other: &&Rule| {
+        other.enabled && rule.enabled && lint::shadows(&compiler.program, other.node, rule.node)
+    };
+    let other = earlier.iter().find(hides)?;
+    let message = format!("rule `{}` matches whatever this rule does, and comes first", other.name);
+    Some(Fault::new(Code::Shadowed, item.place.clone(), message).within(vec![item]))
 }
 
 /// Checks that macros refer only to macros before them; true when one does not.
@@ -162,12 +177,7 @@ fn visit_macros(expr: &Expr, visit: &mut dyn FnMut(&str, &Expr)) {
     }
 }
 
-/// With a broken macro, errors about it would only repeat.
-fn without_repeats(mut faults: Vec<Fault>, macros_broken: bool) -> Vec<Fault> {
-    faults.retain(|fault| !(macros_broken && fault.code == Code::Validate));
-    faults
-}
-
+/// Compiles one rule; `None` when it is wrong or not wanted.
 fn rule(
     definition: RuleDefinition,
     options: &Options,
@@ -178,8 +188,8 @@ fn rule(
     let item = definition.item.clone();
     if definition.source != "syscall" {
         let message = format!("Unknown source {}, skipping", definition.source);
-        findings
-            .push(Fault::new(Code::UnknownSource, item.place.clone(), message).within(vec![item]));
+        let fault = Fault::new(Code::UnknownSource, item.place.clone(), message);
+        findings.push(fault.within(vec![item]));
         return None;
     }
     if definition.priority > options.minimum_priority {
@@ -188,53 +198,47 @@ fn rule(
     let text = Arc::new(definition.condition.clone());
     let mut problems = Problems::new(&definition, findings);
     let expr = parser::parse(&text).map_err(|fault| problems.condition(vec![fault])).ok()?;
-    let expr = match exceptions::apply(expr, &definition.exceptions, &item) {
-        Ok(expr) => expr,
-        Err(mut more) => {
-            findings.append(&mut more);
-            return None;
-        }
-    };
-    let own = match compiler.compile(&expr) {
-        Ok(own) => Some(own),
-        Err(faults) => {
-            problems.condition(without_repeats(faults, macros_broken));
-            None
-        }
-    };
+    let expr = exceptions::apply(expr, &definition.exceptions, &item)
+        .map_err(|mut more| problems.findings.append(&mut more))
+        .ok()?;
+    let condition = compiler
+        .compile(&expr)
+        .map_err(|mut faults| {
+            // With a broken macro, errors about it would only repeat.
+            faults.retain(|fault| !(macros_broken && fault.code == Code::Validate));
+            problems.condition(faults);
+        })
+        .ok();
     problems.notes(std::mem::take(&mut compiler.notes));
     let template = problems.template(&definition, options, &mut compiler.columns);
-    let (own, template) = (own?, template?);
-    problems.reach(reach(compiler, own.node));
-    let RuleDefinition {
-        name,
-        condition,
-        output,
-        desc,
-        priority,
-        source,
-        tags,
-        options: rule_options,
-        ..
-    } = definition;
-    let enabled = options.selections.iter().fold(definition.enabled, |enabled, selection| {
-        if selection.which.names(&name, &tags) { selection.enable } else { enabled }
+    let (condition, template) = (condition?, template?);
+    let reach = reach(compiler, condition.node);
+    if reach == Reach::Nothing || lint::is_contradiction(&compiler.program, condition.node) {
+        problems.never_true();
+    }
+    problems.reach(&reach);
+    Some(built(definition, options, condition, template))
+}
+
+fn built(own: RuleDefinition, options: &Options, condition: Compiled, template: Template) -> Rule {
+    let enabled = options.selections.iter().fold(own.enabled, |enabled, selection| {
+        if selection.which.names(&own.name, &own.tags) { selection.enable } else { enabled }
     });
-    Some(Rule {
-        name: name.into(),
-        desc,
-        priority,
-        source,
-        tags: tags.into(),
-        condition: condition.text,
-        output: output.text,
+    Rule {
+        name: own.name.into(),
+        desc: own.desc,
+        priority: own.priority,
+        source: own.source,
+        tags: own.tags.into(),
+        condition: own.condition.text,
+        output: own.output.text,
         enabled,
-        capture_ms: rule_options.capture.then_some(rule_options.capture_duration_ms),
-        outline: own.outline,
-        node: own.node,
+        capture_ms: own.options.capture.then_some(own.options.capture_duration_ms),
+        outline: condition.outline,
+        node: condition.node,
         template,
         matched: AtomicU64::new(0),
-    })
+    }
 }
 
 /// Turns faults of one rule into findings.
@@ -312,16 +316,25 @@ impl<'a> Problems<'a> {
         template.map_err(|faults| self.report(faults, Code::CompileOutput, &within)).ok()
     }
 
-    fn reach(&mut self, reach: Reach) {
+    fn never_true(&mut self) {
+        let place = self.condition.place.clone();
+        let fault = Fault::new(Code::NeverTrue, place, "no event can match this condition");
+        self.findings.push(fault.within(vec![self.item.clone()]));
+    }
+
+    fn reach(&mut self, reach: &Reach) {
         const TYPES_MAX: usize = 100;
         let place = self.condition.place.clone();
         let within = vec![self.item.clone()];
-        if reach == Reach::Nothing {
-            let fault =
-                Fault::new(Code::NeverTrue, place.clone(), "no event can match this condition");
-            self.findings.push(fault.within(within.clone()));
+        match reach {
+            Reach::Types(types) if !types.iter().any(|name| event_types::is_delivered(name)) => {
+                let message = format!("no event of type {} is collected", types.join(", "));
+                let fault = Fault::new(Code::EventNotDelivered, place.clone(), message);
+                self.findings.push(fault.within(within.clone()));
+            }
+            _ => {}
         }
-        let few = matches!(reach, Reach::Types(count) if count <= TYPES_MAX);
+        let few = matches!(reach, Reach::Types(types) if types.len() <= TYPES_MAX);
         if !few && self.warn_event_types {
             let message = "Rule matches too many evt.type values. This has a significant performance penalty.";
             self.findings.push(Fault::new(Code::NoEventType, place, message).within(within));

@@ -12,7 +12,9 @@ pub mod exceptions;
 pub mod file;
 pub mod glob;
 pub mod hash;
+pub mod guard;
 pub mod index;
+pub mod lint;
 pub mod lexer;
 pub mod lists;
 pub mod load;
@@ -98,16 +100,12 @@ impl Ruleset {
         mut matched: impl FnMut(&Rule),
     ) {
         scratch.next_event();
-        for (rule, node) in self.index.rules(source.event_type()) {
-            if self.program.evaluate(node, source, scratch) {
-                let rule = &self.rules[rule];
-                count(&rule.matched);
-                matched(rule);
-                if self.matching == Matching::First {
-                    break;
-                }
-            }
-        }
+        self.index.evaluate(&self.program, source, scratch, |rule| {
+            let rule = &self.rules[rule];
+            count(&rule.matched);
+            matched(rule);
+            self.matching == Matching::All
+        });
     }
 
     /// The rules that were loaded, disabled ones too, in the order of the files.

@@ -93,6 +93,7 @@ pub struct Scratch {
     nodes: Vec<u32>,
     slots: Vec<Slot>,
     text: Vec<u8>,
+    candidates: Vec<u32>,
 }
 
 /// A value that was put together for the current event.
@@ -117,6 +118,7 @@ impl Scratch {
             nodes: vec![0; program.nodes.len()],
             slots: program.columns.iter().map(|_| Slot::default()).collect(),
             text: Vec::new(),
+            candidates: Vec::new(),
         }
     }
 
@@ -137,6 +139,15 @@ impl Scratch {
     pub fn decided(&self, check: CheckId) -> Option<bool> {
         let mark = self.checks[check];
         (mark >> 1 == self.generation).then_some(mark & RESULT_BIT == 1)
+    }
+
+    /// A buffer for the rules that an event may match; given back when they were tried.
+    pub fn take_candidates(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.candidates)
+    }
+
+    pub fn give_candidates(&mut self, candidates: Vec<u32>) {
+        self.candidates = candidates;
     }
 
     pub fn slot(&self, column: ColumnId) -> &Slot {
@@ -170,8 +181,12 @@ pub struct Evaluation<'a, S> {
     pub scratch: &'a mut Scratch,
 }
 
-impl<S: Source> Evaluation<'_, S> {
-    fn node(&mut self, id: NodeId) -> bool {
+impl<'a, S: Source> Evaluation<'a, S> {
+    pub fn new(program: &'a Program, source: &'a S, scratch: &'a mut Scratch) -> Self {
+        Self { program, source, scratch }
+    }
+
+    pub fn node(&mut self, id: NodeId) -> bool {
         match &self.program.nodes[id] {
             Node::Constant(value) => *value,
             Node::Check(check) => self.check(*check),
@@ -235,7 +250,7 @@ impl<S: Source> Evaluation<'_, S> {
     }
 
     /// True when some value of the column satisfies the predicate; false when there is none.
-    fn any(&mut self, id: ColumnId, mut holds: impl FnMut(Value<'_>) -> bool) -> bool {
+    pub fn any(&mut self, id: ColumnId, mut holds: impl FnMut(Value<'_>) -> bool) -> bool {
         let column = &self.program.columns[id];
         match (column.access, &column.kind) {
             (Access::Direct, ColumnKind::Field(operand)) => {

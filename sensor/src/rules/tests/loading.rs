@@ -232,6 +232,56 @@ fn warnings_are_falcos() {
     );
 }
 
+/// The lints of a document.
+fn lints(yaml: &str, options: &Options) -> Vec<&'static str> {
+    let loaded = load_with(yaml, options);
+    let lints = loaded.findings.iter().filter(|one| one.severity() == Severity::Lint);
+    lints.map(|one| one.code.name()).collect()
+}
+
+#[test]
+fn lints_say_what_was_probably_not_meant() {
+    let default = Options::default();
+    let of = |condition: &str| lints(&rule("R", condition, ""), &default);
+    assert_eq!(of("evt.type = open and proc.pname != x"), ["SENSOR_NOT_EQUAL_NULLABLE"]);
+    assert_eq!(of("evt.type = open and proc.aname != x"), ["SENSOR_NOT_EQUAL_NULLABLE"]);
+    assert_eq!(of("evt.type = open and not proc.pname = x and proc.pid != 1"), Vec::<&str>::new());
+    assert_eq!(
+        of("evt.type = open and proc.name = a and proc.name in (b, c)"),
+        ["SENSOR_NEVER_TRUE"]
+    );
+    assert_eq!(
+        of("evt.type = open and proc.name = a and not proc.name = a"),
+        ["SENSOR_NEVER_TRUE"]
+    );
+    assert_eq!(of("evt.type = open and proc.aname = a and proc.aname = b"), Vec::<&str>::new());
+    assert_eq!(of("evt.type = open and evt.type = connect"), ["SENSOR_NEVER_TRUE"]);
+    assert_eq!(of("evt.type = setns"), ["SENSOR_EVENT_NOT_DELIVERED"]);
+    assert_eq!(of("evt.type in (open, setns)"), Vec::<&str>::new());
+    let list = "- list: shell_names\n  items: [sh]\n";
+    let named = |condition: &str| lints(&(list.to_owned() + &rule("R", condition, "")), &default);
+    assert_eq!(
+        named("evt.type = open and proc.name in (shel_names)"),
+        ["SENSOR_UNKNOWN_LIST_NAME"]
+    );
+    assert_eq!(named("evt.type = open and proc.name = shell_names"), ["SENSOR_LIST_AS_VALUE"]);
+    assert_eq!(named("evt.type = open and proc.name in (shell_names)"), Vec::<&str>::new());
+    let append = |condition: &str, addition: &str| {
+        let change =
+            format!("- rule: R\n  condition: {addition}\n  override: {{condition: append}}\n");
+        lints(&(rule("R", condition, "") + &change), &default)
+    };
+    let mixed = "evt.type = open or evt.type = connect";
+    assert_eq!(append(mixed, "and proc.name = x"), ["SENSOR_MIXED_OPERATORS"]);
+    assert_eq!(append(&format!("({mixed})"), "and proc.name = x"), Vec::<&str>::new());
+    assert_eq!(append(mixed, "or proc.name = x"), Vec::<&str>::new());
+    let two =
+        rule("A", "evt.type = open", "") + &rule("B", "evt.type = open and proc.name = x", "");
+    let first = Options { matching: options::Matching::First, ..Options::default() };
+    assert_eq!(lints(&two, &first), ["SENSOR_SHADOWED"]);
+    assert_eq!(lints(&two, &default), Vec::<&str>::new());
+}
+
 /// The documents that Falco answered, where they are beside the checkout.
 #[test]
 fn documents_load_as_in_falco() {

@@ -170,3 +170,56 @@ fn many_events_do_not_mix() {
         assert_eq!(count, expected, "round {round}");
     }
 }
+
+/// Rules by what they require, many of them, of every form that is looked up.
+fn guarded() -> String {
+    let conditions = [
+        "evt.type = openat and fd.name startswith /etc",
+        "evt.type = openat and fd.name = /etc/shadow",
+        "evt.type in (open, openat) and (fd.name in (/etc/passwd, /x) or proc.name = cat)",
+        "evt.type = openat and fd.name startswith anyof (/usr, /etc/sh)",
+        "evt.type = openat and fd.name startswith oneof (/etc, /etc/sh)",
+        "evt.type = openat and not fd.name startswith /etc",
+        "evt.type = openat and proc.name = cat and fd.name contains shadow",
+        "evt.type = openat and fd.name = \"\"",
+        "evt.type = openat and fd.name startswith \"\"",
+        "evt.type = openat and (proc.name = cat or fd.name endswith w)",
+        "evt.type = openat and fd.directory in (/etc, /usr)",
+        "evt.type = execve and proc.name in (cat, sh)",
+        "proc.name = cat",
+    ];
+    let rules = conditions.iter().enumerate().map(|(number, condition)| {
+        format!("- rule: R{number}\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n")
+    });
+    rules.collect()
+}
+
+#[test]
+fn looking_rules_up_finds_those_that_match() {
+    let ruleset = ruleset(&guarded());
+    let mut scratch = ruleset.scratch();
+    let mut found = 0;
+    for event_type in ["openat", "open", "execve", "close"] {
+        for name in ["cat", "sh", "x"] {
+            for path in ["", "/etc/shadow", "/etc/passwd", "/usr/x", "/x", "/e"] {
+                let json = format!(
+                    r#"{{"evt.type":"{event_type}","proc.name":"{name}","fd.name":"{path}","fd.directory":"/etc"}}"#
+                );
+                let event = event(&json);
+                let mut matched = Vec::new();
+                ruleset.evaluate(&event, &mut scratch, |rule| matched.push(rule.name.clone()));
+                let mut holds =
+                    |rule: &&Rule| ruleset.program().evaluate(rule.node(), &event, &mut scratch);
+                let expected: Vec<_> = ruleset
+                    .rules()
+                    .iter()
+                    .filter(&mut holds)
+                    .map(|rule| rule.name.clone())
+                    .collect();
+                assert_eq!(matched, expected, "{json}");
+                found += matched.len();
+            }
+        }
+    }
+    assert!(found > 100);
+}
