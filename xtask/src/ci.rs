@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{command, docs, setup, test, workspace};
+use crate::{command, docs, setup, test, vm, workspace};
 
 /// Every target of every package, with the live tests.
 const EVERYTHING: [&str; 5] =
@@ -28,8 +28,9 @@ pub(crate) fn ci() -> Result<bool> {
     for (name, step) in STEPS {
         timed(&mut times, name, step)?;
     }
-    let counts = timed(&mut times, "tests", || test::all(None))?;
+    let mut counts = timed(&mut times, "tests", || test::all(None))?;
     timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
+    counts.add(&timed(&mut times, "kernels", || vm::all(&vm::Arguments::default()))?);
     println!();
     for (name, time) in times {
         println!("{:8.1} s  {name}", time.as_secs_f64());
@@ -52,7 +53,8 @@ fn timed<T>(
 
 fn prepare() -> Result<()> {
     setup::build()?;
-    setup::lint()
+    setup::lint()?;
+    setup::vm()
 }
 
 fn format() -> Result<()> {

@@ -11,6 +11,7 @@ use crate::cli::source::{SourceArgs, settings};
 use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
 use crate::probe::table::PROBES;
+use crate::probe::verified::{Verified, programs};
 use crate::probe::{self, kernel};
 
 /// Runs the command; the exit code says whether all is well.
@@ -63,10 +64,21 @@ struct ProbeRow {
     reason: Option<String>,
 }
 
+/// One program that an attached probe uses.
+#[derive(Debug, Serialize)]
+struct ProgramRow {
+    probe: &'static str,
+    program: &'static str,
+    hook: &'static str,
+    /// Instructions that the verifier went through; `null` before kernel 5.16, which does not say.
+    verified_instructions: Option<u32>,
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     checks: Vec<Check>,
     probes: Vec<ProbeRow>,
+    programs: Vec<ProgramRow>,
 }
 
 impl Report {
@@ -82,14 +94,24 @@ fn examine(mut settings: Settings) -> Report {
     let mut checks = vec![kernel_check(), btf_check(), privilege_check(), cgroup_check()];
     settings.config.scope_cgroup_id = u64::MAX;
     settings.config.kinds = u64::MAX;
-    let probes = match attach(&settings, true) {
-        Ok(probes) => probes.outcomes.iter().map(row).collect(),
+    let (probes, programs) = match attach(&settings, true) {
+        Ok(probes) => (probes.outcomes.iter().map(row).collect(), program_rows(programs(&probes))),
         Err(error) => {
             checks.push(load_check(&error));
-            Vec::new()
+            (Vec::new(), Vec::new())
         }
     };
-    Report { checks, probes }
+    Report { checks, probes, programs }
+}
+
+fn program_rows(programs: Vec<Verified>) -> Vec<ProgramRow> {
+    let row = |program: Verified| ProgramRow {
+        probe: program.probe,
+        program: program.program,
+        hook: program.hook,
+        verified_instructions: program.instructions,
+    };
+    programs.into_iter().map(row).collect()
 }
 
 fn row(outcome: &Outcome) -> ProbeRow {

@@ -16,7 +16,26 @@ mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t securityfs securityfs /sys/kernel/security
 mount -t bpf bpf /sys/fs/bpf
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# CGROUPS is an argument of the kernel: it hands on what it does not know itself.
+if [ "${CGROUPS:-v2}" = v2 ]; then
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+        echo +$controller >/sys/fs/cgroup/cgroup.subtree_control
+    done
+else
+    # What a kernel no longer has as v1 stays with v2.
+    mount -t tmpfs cgroup /sys/fs/cgroup
+    for controller in cpuset cpu,cpuacct blkio memory devices freezer pids; do
+        mkdir /sys/fs/cgroup/$controller
+        mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller || rmdir /sys/fs/cgroup/$controller
+    done
+    mkdir /sys/fs/cgroup/systemd
+    mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+    if [ "$CGROUPS" = hybrid ]; then
+        mkdir /sys/fs/cgroup/unified
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+    fi
+fi
 for port in 1 2 3; do stty -F /dev/ttyS$port raw -echo; done
 ip link set lo up
 hostname guest
