@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{command, docs, setup, test, vm, workspace};
+use crate::{aarch64, command, docs, setup, test, vm, workspace};
 
 /// Every target of every package, with the live tests.
 const EVERYTHING: [&str; 5] =
@@ -14,11 +14,12 @@ const EVERYTHING: [&str; 5] =
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("setup", prepare),
     ("format", format),
     ("clippy for the host", clippy),
     ("clippy for the kernel", clippy_kernel),
+    ("check for aarch64", aarch64::check),
     ("licences and sources of dependencies", deny),
     ("docs in step", docs_in_step),
 ];
@@ -54,6 +55,7 @@ fn timed<T>(
 fn prepare() -> Result<()> {
     setup::build()?;
     setup::lint()?;
+    setup::cross()?;
     setup::vm()
 }
 

@@ -10,6 +10,7 @@ use crate::attribution::cgroup::Hierarchy;
 use crate::cli::source::{SourceArgs, settings};
 use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
+use crate::probe::prototype::PROTOTYPES;
 use crate::probe::table::PROBES;
 use crate::probe::verified::{Verified, programs};
 use crate::probe::{self, kernel};
@@ -39,6 +40,17 @@ pub(super) fn reference() -> String {
         let programs: Vec<_> = way.programs.iter().map(|program| program.name).collect();
         let row = [probe.name, "` | `", way.hook, "` | ", &programs.join(", ")].concat();
         text.extend(["| `", &row, " |\n"]);
+    }
+    text.push_str(
+        "\n## What they take for granted\n\nThe C prototypes of the kernel's own functions and tracepoints, in 5.10 and in \
+         7.2. A test compares\nthem with every kernel that is tested.\n\n| Oldest | Newest, if it differs |\n|---|---|\n",
+    );
+    for prototype in PROTOTYPES {
+        let newest = match prototype.newest {
+            newest if newest == prototype.oldest => String::new(),
+            newest => format!("`{newest}`"),
+        };
+        text.extend(["| `", prototype.oldest, "` | ", &newest, " |\n"]);
     }
     text
 }

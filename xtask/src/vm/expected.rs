@@ -144,7 +144,7 @@ pub(crate) fn differences(kernel: &str, expected: &[Row], found: &[Row]) -> Vec<
                 lines.push(format!("{}: {}, not {}", name(row), row.hook, one.hook));
             }
             Some(one) => {
-                lines.extend(growth(one, row).map(|text| format!("{}: {text}", name(row))))
+                lines.extend(growth(one, row).map(|text| format!("{}: {text}", name(row))));
             }
         }
     }

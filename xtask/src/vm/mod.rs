@@ -3,7 +3,7 @@
 //! A kernel comes from the distribution's package archive ([`kernel`]), and with the live tests,
 //! built static, and busybox ([`guest`]) it boots in QEMU ([`machine`]). Nothing of it is installed.
 
-mod archive;
+pub(crate) mod archive;
 mod cpio;
 mod expected;
 mod guest;
