@@ -25,7 +25,7 @@ const fn same(place: &'static str, prototype: &'static str) -> Prototype {
 
 /// The oldest kernel is 5.10, the newest 7.2.
 pub const PROTOTYPES: &[Prototype] = &[
-    same("sys_exit", "sys_exit(struct pt_regs *regs, long ret)"),
+    same("sys_exit", "sys_exit(struct pt_regs *regs, long int ret)"),
     same(
         "sched_process_fork",
         "sched_process_fork(struct task_struct *parent, struct task_struct *child)",
@@ -70,11 +70,11 @@ pub const fn place(target: &Target) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::{PROTOTYPES, place};
-    use crate::probe::table::{DISPATCH, PROBES};
+    use crate::probe::table::{DISPATCH, FLOOR, PROBES};
 
     #[test]
     fn every_place_has_a_prototype_and_no_other() {
-        let ways = PROBES.iter().flat_map(|probe| probe.ways).chain(DISPATCH);
+        let ways = PROBES.iter().flat_map(|probe| probe.ways).chain(DISPATCH).chain(FLOOR);
         let places: Vec<_> = ways
             .flat_map(|way| way.programs)
             .filter_map(|program| place(&program.target))

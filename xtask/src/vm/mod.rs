@@ -26,6 +26,9 @@ use machine::{Outcome, Verdict};
 /// The live tests of hosts without a unified hierarchy; all others make a control group in it.
 const WITHOUT_V2: &str = "without_v2";
 
+/// Ten times what a machine takes on two idle cores, in seconds.
+const TIMEOUT: u64 = 900;
+
 /// The kernels of every CI run, oldest first.
 pub(crate) const KERNELS: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.2"];
 
@@ -50,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     kvm: bool,
     /// Seconds that a machine may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
     timeout: u64,
     /// Look for newer kernels and for newer package lists
     #[arg(long)]
@@ -85,6 +88,13 @@ impl Cgroups {
     }
 }
 
+impl Arguments {
+    /// All tests that run with this layout, on one kernel.
+    pub(crate) fn of(kernel: &str, cgroups: Cgroups) -> Self {
+        Self { kernel: vec![kernel.to_owned()], cgroups, ..Self::default() }
+    }
+}
+
 impl Default for Arguments {
     fn default() -> Self {
         Self {
@@ -94,7 +104,7 @@ impl Default for Arguments {
             append: String::new(),
             cgroups: Cgroups::V2,
             kvm: false,
-            timeout: 300,
+            timeout: TIMEOUT,
             refresh: false,
             bless: false,
             words: Vec::new(),
