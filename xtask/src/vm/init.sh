@@ -2,6 +2,16 @@
 # The guest's first process. The serial ports are: ttyS0 the kernel's console, ttyS1 and ttyS2 standard
 # output and error of /payload/command, ttyS3 what this script reports: `up`, `status N`.
 export PATH=/bin HOME=/root TERM=dumb
+if [ -z "$MOVED" ]; then
+    # runc cannot leave a root that is the initial one, so everything moves to another first.
+    /bin/busybox mount -t tmpfs -o size=80% root /mnt
+    for entry in /*; do
+        [ $entry = /mnt ] || /bin/busybox cp -a $entry /mnt/
+    done
+    /bin/busybox mkdir -p /mnt/mnt
+    export MOVED=1
+    exec /bin/busybox switch_root /mnt /init
+fi
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys

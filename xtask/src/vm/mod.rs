@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use tempfile::NamedTempFile;
 
 use crate::setup;
 use crate::test::Counts;
@@ -131,9 +132,10 @@ pub(crate) fn all(arguments: &Arguments) -> Result<Counts> {
         (false, Cgroups::V1, []) => Task::Tests(Some(WITHOUT_V2.to_owned())),
         (false, _, words) => Task::from_words(words),
     };
-    let initrd = cache.join("initrd");
-    guest::write(&initrd, &task)?;
-    let outcomes = run(arguments, &cache, &initrd, &kernels, &task)?;
+    // Of this run alone: another one may go on beside it.
+    let initrd = NamedTempFile::new_in(&cache).context("create the initial file system")?;
+    guest::write(initrd.path(), &task)?;
+    let outcomes = run(arguments, &cache, initrd.path(), &kernels, &task)?;
     println!();
     let mut counts = Counts::default();
     for (kernel, outcome) in kernels.iter().zip(&outcomes) {
