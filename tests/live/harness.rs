@@ -153,6 +153,15 @@ impl Sensor {
         Self::spawn(&mut command)
     }
 
+    /// The same where no cgroup2 hierarchy is mounted, as on a host that has v1 only.
+    pub(crate) fn start_without_v2(arguments: &[&str]) -> Self {
+        let hide = "for point in $(grep ' cgroup2 ' /proc/self/mounts | cut -d ' ' -f 2); do \
+                    umount -l \"$point\" || exit; done; exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", hide, "sh"]).arg(program()).args(arguments);
+        Self::spawn(&mut command)
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())

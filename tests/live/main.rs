@@ -3,8 +3,11 @@
 
 mod harness;
 mod observer;
+mod btf;
+mod prototypes;
 mod exec;
 mod open;
 mod connect;
 mod oom;
 mod storm;
+mod cgroups;

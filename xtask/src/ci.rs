@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{command, docs, setup, test, workspace};
+use crate::test::Counts;
+use crate::{aarch64, command, docs, setup, test, vm, workspace};
 
 /// Every target of every package, with the live tests.
 const EVERYTHING: [&str; 5] =
@@ -14,11 +15,12 @@ const EVERYTHING: [&str; 5] =
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("setup", prepare),
     ("format", format),
     ("clippy for the host", clippy),
     ("clippy for the kernel", clippy_kernel),
+    ("check for aarch64", aarch64::check),
     ("licences and sources of dependencies", deny),
     ("docs in step", docs_in_step),
 ];
@@ -28,8 +30,9 @@ pub(crate) fn ci() -> Result<bool> {
     for (name, step) in STEPS {
         timed(&mut times, name, step)?;
     }
-    let counts = timed(&mut times, "tests", || test::all(None))?;
+    let mut counts = timed(&mut times, "tests", || test::all(None))?;
     timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
+    counts.add(&timed(&mut times, "kernels", kernels)?);
     println!();
     for (name, time) in times {
         println!("{:8.1} s  {name}", time.as_secs_f64());
@@ -52,7 +55,9 @@ fn timed<T>(
 
 fn prepare() -> Result<()> {
     setup::build()?;
-    setup::lint()
+    setup::lint()?;
+    setup::cross()?;
+    setup::vm()
 }
 
 fn format() -> Result<()> {
@@ -94,6 +99,15 @@ fn deny() -> Result<()> {
 
 fn docs_in_step() -> Result<()> {
     docs::docs(true)
+}
+
+/// All kernels, and the older layouts of control groups on kernels that still have all of them.
+fn kernels() -> Result<Counts> {
+    let mut counts = vm::all(&vm::Arguments::default())?;
+    for (kernel, cgroups) in [("6.1", vm::Cgroups::Hybrid), ("5.10", vm::Cgroups::V1)] {
+        counts.add(&vm::all(&vm::Arguments::of(kernel, cgroups))?);
+    }
+    Ok(counts)
 }
 
 fn no_rebuild() -> Result<()> {

@@ -5,6 +5,7 @@
     reason = "a command line program of developers"
 )]
 
+mod aarch64;
 mod apt;
 mod bench;
 mod ci;

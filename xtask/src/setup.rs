@@ -23,7 +23,11 @@ const SERVER_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 /// What live tests start beside the sensor.
 const LIVE_PACKAGES: [&str; 4] = ["runc", "crun", "busybox-static", "jq"];
 /// What `cargo xtask vm` runs and unpacks.
-const VM_PACKAGES: [&str; 3] = ["qemu-system-x86", "busybox-static", "debian-archive-keyring"];
+const VM_PACKAGES: [&str; 4] =
+    ["qemu-system-x86", "busybox-static", "debian-archive-keyring", "runc"];
+
+/// The C compiler for the libraries in C and assembler when the agent is checked for another machine.
+const CROSS_PACKAGES: [&str; 2] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
 
 /// `cargo xtask setup`: all for a build, and a word about what is there.
 pub(crate) fn build_and_say() -> Result<()> {
@@ -82,6 +86,28 @@ pub(crate) fn live() -> Result<()> {
 /// The emulator for other kernels and what its guests are made of.
 pub(crate) fn vm() -> Result<()> {
     apt::install(&VM_PACKAGES)
+}
+
+/// The compiler of another machine's C.
+pub(crate) fn cross() -> Result<()> {
+    apt::install(&CROSS_PACKAGES)
+}
+
+/// The version of the package that the compiler for the kernel programs comes from, if it is one.
+pub(crate) fn packaged_compiler() -> Result<Option<String>> {
+    let compiler = Compiler::find().context("no compiler for the kernel programs")?;
+    if !compiler.is_distribution() {
+        return Ok(None);
+    }
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${Version}", "rustc-web"]);
+    let version = command::answer(&mut query).context("ask dpkg for the version of rustc-web")?;
+    Ok(Some(version))
+}
+
+/// The standard library of another machine for the compiler that rustup installed.
+pub(crate) fn add_target(target: &str) -> Result<()> {
+    rustup(&["target", "add", target, "--toolchain", "nightly"])
 }
 
 /// cargo of the toolchain for the kernel programs, allowed to use unstable options.

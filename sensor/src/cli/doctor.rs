@@ -10,7 +10,9 @@ use crate::attribution::cgroup::Hierarchy;
 use crate::cli::source::SourceArgs;
 use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
+use crate::probe::prototype::PROTOTYPES;
 use crate::probe::table::PROBES;
+use crate::probe::verified::{Verified, programs};
 use crate::probe::{self, kernel};
 
 /// Runs the command; the exit code says whether all is well.
@@ -39,6 +41,17 @@ pub(super) fn reference() -> String {
         let row = [probe.name, "` | `", way.hook, "` | ", &programs.join(", ")].concat();
         text.extend(["| `", &row, " |\n"]);
     }
+    text.push_str(
+        "\n## What they take for granted\n\nThe C prototypes of the kernel's own functions and tracepoints, in 5.10 and in \
+         7.2. A test compares\nthem with every kernel that is tested.\n\n| Oldest | Newest, if it differs |\n|---|---|\n",
+    );
+    for prototype in PROTOTYPES {
+        let newest = match prototype.newest {
+            newest if newest == prototype.oldest => String::new(),
+            newest => format!("`{newest}`"),
+        };
+        text.extend(["| `", prototype.oldest, "` | ", &newest, " |\n"]);
+    }
     text
 }
 
@@ -63,10 +76,21 @@ struct ProbeRow {
     reason: Option<String>,
 }
 
+/// One program that an attached probe uses.
+#[derive(Debug, Serialize)]
+struct ProgramRow {
+    probe: &'static str,
+    program: &'static str,
+    hook: &'static str,
+    /// Instructions that the verifier went through; `null` before kernel 5.16, which does not say.
+    verified_instructions: Option<u32>,
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     checks: Vec<Check>,
     probes: Vec<ProbeRow>,
+    programs: Vec<ProgramRow>,
 }
 
 impl Report {
@@ -82,14 +106,24 @@ fn examine(mut settings: Settings) -> Report {
     let mut checks = vec![kernel_check(), btf_check(), privilege_check(), cgroup_check()];
     settings.config.scope_cgroup_id = u64::MAX;
     settings.config.kinds = u64::MAX;
-    let probes = match attach(&settings, true) {
-        Ok(probes) => probes.outcomes.iter().map(row).collect(),
+    let (probes, programs) = match attach(&settings, true) {
+        Ok(probes) => (probes.outcomes.iter().map(row).collect(), program_rows(programs(&probes))),
         Err(error) => {
             checks.push(load_check(&error));
-            Vec::new()
+            (Vec::new(), Vec::new())
         }
     };
-    Report { checks, probes }
+    Report { checks, probes, programs }
+}
+
+fn program_rows(programs: Vec<Verified>) -> Vec<ProgramRow> {
+    let row = |program: Verified| ProgramRow {
+        probe: program.probe,
+        program: program.program,
+        hook: program.hook,
+        verified_instructions: program.instructions,
+    };
+    programs.into_iter().map(row).collect()
 }
 
 fn row(outcome: &Outcome) -> ProbeRow {

@@ -81,6 +81,12 @@ pub(super) fn open(scope: Option<&Scope>, settings: &Settings, run_queue: bool) 
     let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)));
     let live = Live::start(settings, run_queue, proc)?;
     let cgroups = Cache::live().context("find the cgroup hierarchy")?;
+    if cgroups.hierarchy().is_none() {
+        tracing::warn!(
+            "no cgroup v2 hierarchy is mounted: events do not say which container they are from; \
+             boot this host with the unified or the hybrid layout of cgroups"
+        );
+    }
     Ok(Source { live, pipeline: Pipeline::new(cgroups) })
 }
 

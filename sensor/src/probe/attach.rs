@@ -7,7 +7,8 @@ use sensor_common::Kind;
 use sensor_common::config::Config;
 
 use super::load::{Hooks, Loaded, Settings, chain, load};
-use super::table::{DISPATCH, FLOOR, PROBES, Probe, Program, Syscall, Target, Way};
+use super::syscall::Syscall;
+use super::table::{DISPATCH, FLOOR, PROBES, Probe, Program, Target, Way};
 use super::{Error, kernel, trial};
 
 /// What became of a probe.
@@ -142,10 +143,11 @@ fn attach_way(
     way: &'static Way,
     syscalls: &mut Vec<Entry>,
 ) -> Result<(), String> {
-    for program in way.programs {
+    let programs = || way.programs.iter().filter(|program| program.target.exists());
+    for program in programs() {
         attach_program(loaded, program)?;
     }
-    for program in way.programs {
+    for program in programs() {
         if let Target::Fexit(function) = program.target {
             trial::run(&loaded.ebpf, function)?;
         }
@@ -217,20 +219,20 @@ fn dispatch(loaded: &mut Loaded, syscalls: &[Entry]) -> Result<(), String> {
 fn fill(ebpf: &mut Ebpf, syscalls: &[Entry]) -> anyhow::Result<()> {
     let mut programs = Vec::new();
     for entry in syscalls {
-        if let Some(program) = ebpf.program(entry.program) {
-            programs.push((entry.syscall, program.fd()?.try_clone()?));
+        if let (Some(program), Some(native)) = (ebpf.program(entry.program), entry.syscall.native) {
+            programs.push((native, entry.syscall.compat, program.fd()?.try_clone()?));
         }
     }
     if let Some(map) = ebpf.map_mut("SYSCALLS") {
         let mut table = ProgramArray::try_from(map)?;
-        for (syscall, program) in &programs {
-            table.set(syscall.native, program, 0)?;
+        for (native, _, program) in &programs {
+            table.set(*native, program, 0)?;
         }
     }
     if let Some(map) = ebpf.map_mut("COMPAT") {
         let mut table = Array::<_, u32>::try_from(map)?;
-        for (syscall, _) in &programs {
-            table.set(syscall.compat, syscall.native, 0)?;
+        for (native, compat, _) in &programs {
+            table.set(*compat, *native, 0)?;
         }
     }
     Ok(())

@@ -2,11 +2,14 @@
 //!
 //! The only module that names aya, and the only one in the agent with `unsafe`.
 
+pub mod syscall;
 pub mod table;
+pub mod prototype;
 pub mod kernel;
 pub mod load;
 pub mod attach;
 mod trial;
+pub mod verified;
 pub mod ring;
 pub mod counters;
 pub mod missed;

@@ -3,6 +3,8 @@
 use sensor_common::Kind;
 use sensor_common::function::Function;
 
+use super::syscall::{CONNECT, CREAT, OPEN, OPENAT, OPENAT2, Syscall};
+
 /// One thing that is observed.
 #[derive(Debug)]
 pub struct Probe {
@@ -52,11 +54,18 @@ pub enum Target {
     CpuClock,
 }
 
-/// A system call's number in the native table and in the 32-bit one.
-#[derive(Clone, Copy, Debug)]
-pub struct Syscall {
-    pub native: u32,
-    pub compat: u32,
+impl Target {
+    /// Whether this architecture has it.
+    pub fn exists(&self) -> bool {
+        match self {
+            Self::SyscallBtf(syscall) | Self::SyscallRaw(syscall) => syscall.native.is_some(),
+            Self::BtfTracepoint(_)
+            | Self::RawTracepoint(_)
+            | Self::Fentry(_)
+            | Self::Fexit(_)
+            | Self::CpuClock => true,
+        }
+    }
 }
 
 const fn btf(name: &'static str, tracepoint: &'static str) -> Program {
@@ -82,22 +91,6 @@ const fn syscall_btf(name: &'static str, syscall: Syscall) -> Program {
 const fn syscall_raw(name: &'static str, syscall: Syscall) -> Program {
     Program { name, target: Target::SyscallRaw(syscall) }
 }
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "numbers of system calls are small and positive"
-)]
-const fn number(native: libc::c_long, compat: u32) -> Syscall {
-    Syscall { native: native as u32, compat }
-}
-
-/// Numbers of the 32-bit table are those of `arch/x86/entry/syscalls/syscall_32.tbl`.
-const OPEN: Syscall = number(libc::SYS_open, 5);
-const CREAT: Syscall = number(libc::SYS_creat, 8);
-const OPENAT: Syscall = number(libc::SYS_openat, 295);
-const CONNECT: Syscall = number(libc::SYS_connect, 362);
-const OPENAT2: Syscall = number(libc::SYS_openat2, 437);
 
 /// The programs that hand system calls on; attached last, when the table behind them is filled.
 pub const DISPATCH: &[Way] = &[

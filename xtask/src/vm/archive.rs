@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::command;
 
-const ARCHITECTURE: &str = "amd64";
 /// Between them they have every kernel branch that is tested.
 const SUITES: [&str; 4] =
     ["bullseye-security", "bookworm-security", "trixie-security", "trixie-backports"];
@@ -17,15 +16,17 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 pub(crate) struct Archive {
     state: PathBuf,
+    /// As Debian calls it: `amd64`.
+    architecture: &'static str,
 }
 
 impl Archive {
     /// Opens the archive; its lists are fetched if there are none, or if `refresh` says so.
-    pub(crate) fn open(cache: &Path, refresh: bool) -> Result<Self> {
-        let archive = Self { state: cache.join("apt") };
+    pub(crate) fn open(cache: &Path, architecture: &'static str, refresh: bool) -> Result<Self> {
+        let archive = Self { state: cache.join("apt").join(architecture), architecture };
         let fetched = archive.state.join("fetched");
         if refresh || !fetched.exists() {
-            println!("vm: fetching the package lists of {}", SUITES.join(", "));
+            println!("fetching the {architecture} package lists of {}", SUITES.join(", "));
             archive.prepare()?;
             command::capture(archive.apt("apt-get").args(["--quiet", "--quiet", "update"]))?;
             write(&fetched, "")?;
@@ -55,7 +56,7 @@ impl Archive {
     pub(crate) fn images(&self, branch: &str) -> Result<Vec<String>> {
         let prefix = format!("linux-image-{branch}.");
         let names = command::capture(self.apt("apt-cache").args(["pkgnames", &prefix]))?;
-        let suffix = format!("-cloud-{ARCHITECTURE}");
+        let suffix = format!("-cloud-{}", self.architecture);
         let names = String::from_utf8_lossy(&names.stdout).into_owned();
         Ok(names
             .lines()
@@ -96,8 +97,8 @@ impl Archive {
             format!("Dir::Cache::archives={}", state("archives")),
             format!("Dir::Cache::pkgcache={}", state("pkgcache.bin")),
             "Dir::Cache::srcpkgcache=".to_owned(),
-            format!("APT::Architecture={ARCHITECTURE}"),
-            format!("APT::Architectures={ARCHITECTURE}"),
+            format!("APT::Architecture={}", self.architecture),
+            format!("APT::Architectures={}", self.architecture),
             "APT::Default-Release=".to_owned(),
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
@@ -144,6 +145,14 @@ impl Bases {
         };
         SUITES.map(stanza).concat()
     }
+}
+
+/// The files in a directory, such as downloaded packages.
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("list {}", directory.display()))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    paths.collect::<Result<_, _>>().with_context(|| format!("list {}", directory.display()))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

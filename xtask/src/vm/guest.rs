@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -12,10 +13,28 @@ use super::cpio::Cpio;
 use crate::command;
 
 const BUSYBOX: &str = "/bin/busybox";
+/// Programs of this host that need its libraries, which go with them.
+const DYNAMIC: [&str; 1] = ["runc"];
 const INIT: &str = include_str!("init.sh");
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const DIRECTORIES: [&str; 12] =
-    ["bin", "dev", "etc", "payload", "proc", "root", "run", "sys", "tmp", "usr", "var", "var/tmp"];
+const DIRECTORIES: [&str; 16] = [
+    "bin",
+    "dev",
+    "etc",
+    "lib",
+    "lib/x86_64-linux-gnu",
+    "lib64",
+    "mnt",
+    "payload",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "tmp",
+    "usr",
+    "var",
+    "var/tmp",
+];
 /// The tests of probes that have hooks on kernel functions, which `--hooks exit` leaves alone.
 const HOOKED: [&str; 3] = ["open::", "connect::", "oom::"];
 /// Files that a rule is about must exist where a rule expects them.
@@ -49,25 +68,57 @@ pub(crate) fn write(initrd: &Path, task: &Task) -> Result<()> {
     }
     cpio.file("init", 0o755, INIT.as_bytes()).with_context(while_writing)?;
     cpio.file("payload/command", 0o644, script(task).as_bytes()).with_context(while_writing)?;
-    let named = [("bin/busybox", Some(PathBuf::from(BUSYBOX)))];
+    let mut files = vec![("bin/busybox".to_owned(), PathBuf::from(BUSYBOX))];
     let ours = [("payload/live", programs.live), ("bin/sensor", programs.sensor)];
-    for (path, program) in named.into_iter().chain(ours) {
-        let Some(program) = program else { continue };
-        let content = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
-        cpio.file(path, 0o755, &content).with_context(while_writing)?;
+    files.extend(ours.into_iter().filter_map(|(path, file)| Some((path.to_owned(), file?))));
+    for name in DYNAMIC {
+        files.extend(with_libraries(name)?);
+    }
+    // Programs share libraries.
+    files.sort();
+    files.dedup();
+    for (path, file) in files {
+        let content = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
+        cpio.file(&path, 0o755, &content).with_context(while_writing)?;
     }
     cpio.finish().with_context(while_writing).map(drop)
+}
+
+/// A program of this host and its libraries: where each goes, and where it is.
+fn with_libraries(name: &str) -> Result<Vec<(String, PathBuf)>> {
+    let paths = ["/usr/bin", "/usr/sbin"].map(|directory| Path::new(directory).join(name));
+    let program = paths.into_iter().find(|path| path.exists());
+    let program = program.with_context(|| format!("{name} is not installed"))?;
+    let output = command::capture(Command::new("ldd").arg(&program))?;
+    let mut files = vec![(format!("bin/{name}"), program)];
+    files.extend(libraries(&String::from_utf8_lossy(&output.stdout)));
+    Ok(files)
+}
+
+/// The files in the output of `ldd`, which are where the guest has them too.
+fn libraries(ldd: &str) -> impl Iterator<Item = (String, PathBuf)> {
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    ldd.lines()
+        .filter_map(path)
+        .map(|path| (path.display().to_string().trim_start_matches('/').to_owned(), path))
 }
 
 /// Whether the guest runs the sensor or the live tests, which take long to build.
 fn needs_programs(task: &Task) -> bool {
     match task {
-        Task::Tests(_) => true,
+        Task::Tests(_) | Task::Doctor => true,
         Task::Command(words) => {
             words.iter().any(|word| word.contains("sensor") || word.contains("/payload/live"))
         }
     }
 }
+
+/// What the guest says about its kernel, where [`super::expected`] looks for it. The doctor's status
+/// is that of the host; here each kernel has its own measure.
+const DOCTOR: &str = "/bin/sensor doctor --json >/dev/ttyS3";
+/// What a storm of events is made of where every instruction costs ten.
+const STORM: &str = "SENSOR_STORM_OPENS=4500";
 
 /// The shell script that the guest runs.
 fn script(task: &Task) -> String {
@@ -80,10 +131,11 @@ fn script(task: &Task) -> String {
             // Once more, what a kernel can hook in two ways.
             let again = if filter.is_empty() { HOOKED.join(" ") } else { filter.clone() };
             format!(
-                "export SENSOR_BIN=/bin/sensor\n{tests} {filter} 2>&1\nfirst=$?\n\
+                "export SENSOR_BIN=/bin/sensor {STORM}\n{DOCTOR}\n{tests} {filter} 2>&1\nfirst=$?\n\
                  export SENSOR_TEST_HOOKS=exit\n{tests} {again} 2>&1 && exit $first\n"
             )
         }
+        Task::Doctor => format!("{DOCTOR}\ntrue\n"),
         Task::Command(words) => {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             format!("exec {}\n", words.join(" "))
@@ -134,7 +186,7 @@ fn executable(messages: &str, target: &str) -> Option<PathBuf> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Task, executable, script};
+    use super::{Task, executable, libraries, script};
 
     #[test]
     fn words_stay_words() {
@@ -142,6 +194,14 @@ mod tests {
         assert_eq!(script(&Task::Command(words)), "exec 'sh' '-c' 'echo '\\''a b'\\'''\n");
         let filtered = script(&Task::Tests(Some("exec".into())));
         assert_eq!(filtered.matches(" 'exec' 2>&1").count(), 2, "{filtered}");
+    }
+
+    #[test]
+    fn libraries_are_those_that_ldd_names() {
+        let ldd = "\tlinux-vdso.so.1 (0x00007fe8)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x00007fe7)\n\
+                   \t/lib64/ld-linux-x86-64.so.2 (0x00007fe9)\n";
+        let paths: Vec<String> = libraries(ldd).map(|(path, _)| path).collect();
+        assert_eq!(paths, ["lib/x/libc.so.6", "lib64/ld-linux-x86-64.so.2"]);
     }
 
     #[test]

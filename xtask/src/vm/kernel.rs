@@ -7,8 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::archive::Archive;
+use super::archive::{Archive, list};
 use crate::command;
+
+const ARCHITECTURE: &str = "amd64";
 
 pub(crate) struct Kernel {
     /// As the kernel itself says it: `6.12.117+deb13-cloud-amd64`.
@@ -47,7 +49,7 @@ fn fetch_one(cache: &Path, name: &str, refresh: bool) -> Result<Kernel> {
     if !is_branch(name) {
         return match Kernel::cached(&kernels, name) {
             Some(kernel) => Ok(kernel),
-            None => download(&Archive::open(cache, refresh)?, &kernels, name),
+            None => download(&Archive::open(cache, ARCHITECTURE, refresh)?, &kernels, name),
         };
     }
     let chosen = kernels.join(format!("newest-{name}"));
@@ -57,7 +59,7 @@ fn fetch_one(cache: &Path, name: &str, refresh: bool) -> Result<Kernel> {
     {
         return Ok(kernel);
     }
-    let archive = Archive::open(cache, refresh)?;
+    let archive = Archive::open(cache, ARCHITECTURE, refresh)?;
     let mut versions = archive.images(name)?;
     versions.sort_by_key(|version| Reverse(numbers(version)));
     let mut refused = Vec::new();
@@ -114,13 +116,6 @@ fn download(archive: &Archive, kernels: &Path, version: &str) -> Result<Kernel> 
     fs::rename(&unpacked, &kept)
         .with_context(|| format!("move the kernel to {}", kept.display()))?;
     Ok(Kernel { version: version.to_owned(), image: kept })
-}
-
-fn list(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("list {}", directory.display()))?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    paths.collect::<Result<_, _>>().with_context(|| format!("list {}", directory.display()))
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) console: String,
+    /// What the guest said of itself, beside its command's output.
+    pub(crate) report: String,
     pub(crate) time: Duration,
 }
 
@@ -68,10 +70,12 @@ pub(crate) fn boot(machine: &Machine<'_>) -> Result<Outcome> {
         let bytes = fs::read(machine.ports.join(port)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    let verdict = verdict(&read("report"), ended?);
+    let report = read("report");
+    let verdict = verdict(&report, ended?);
     // QEMU's own complaints (no such accelerator, no such file) go where the guest's errors go.
     let stderr = read("stderr") + &read("qemu");
-    Ok(Outcome { verdict, stdout: read("stdout"), stderr, console: read("console"), time })
+    let (stdout, console) = (read("stdout"), read("console"));
+    Ok(Outcome { verdict, stdout, stderr, console, report, time })
 }
 
 fn qemu(machine: &Machine<'_>) -> Command {

@@ -3,8 +3,9 @@
 //! A kernel comes from the distribution's package archive ([`kernel`]), and with the live tests,
 //! built static, and busybox ([`guest`]) it boots in QEMU ([`machine`]). Nothing of it is installed.
 
-mod archive;
+pub(crate) mod archive;
 mod cpio;
+mod expected;
 mod guest;
 mod kernel;
 mod machine;
@@ -15,12 +16,19 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use tempfile::NamedTempFile;
 
 use crate::setup;
 use crate::test::Counts;
 use crate::workspace;
 use kernel::Kernel;
 use machine::{Outcome, Verdict};
+
+/// The live tests of hosts without a unified hierarchy; all others make a control group in it.
+const WITHOUT_V2: &str = "without_v2";
+
+/// Ten times what a machine takes on two idle cores, in seconds.
+const TIMEOUT: u64 = 900;
 
 /// The kernels of every CI run, oldest first.
 pub(crate) const KERNELS: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.2"];
@@ -39,19 +47,53 @@ pub(crate) struct Arguments {
     /// Further kernel arguments
     #[arg(long, value_name = "ARGUMENTS", default_value = "")]
     append: String,
+    /// The layout of the control groups
+    #[arg(long, value_enum, default_value_t = Cgroups::V2)]
+    cgroups: Cgroups,
     /// Let the host's KVM run the machines instead of emulating them
     #[arg(long)]
     kvm: bool,
     /// Seconds that a machine may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
     timeout: u64,
     /// Look for newer kernels and for newer package lists
     #[arg(long)]
     refresh: bool,
+    /// Write what `sensor doctor` says on these kernels to tests/kernels.tsv, and run no tests
+    #[arg(long, conflicts_with_all = ["words", "lsm"])]
+    bless: bool,
     /// One word: only live tests whose name contains it. More words, or a path: this
     /// command instead, which may be `sensor` or `/payload/live`, the tests
     #[arg(trailing_var_arg = true, value_name = "FILTER | COMMAND")]
     words: Vec<String>,
+}
+
+/// How a guest mounts control groups.
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+pub(crate) enum Cgroups {
+    /// One hierarchy with all controllers
+    V2,
+    /// A hierarchy for each controller, and the unified one beside them
+    Hybrid,
+    /// A hierarchy for each controller; only the tests that need no unified one run
+    V1,
+}
+
+impl Cgroups {
+    fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "v2",
+            Self::Hybrid => "hybrid",
+            Self::V1 => "v1",
+        }
+    }
+}
+
+impl Arguments {
+    /// All tests that run with this layout, on one kernel.
+    pub(crate) fn of(kernel: &str, cgroups: Cgroups) -> Self {
+        Self { kernel: vec![kernel.to_owned()], cgroups, ..Self::default() }
+    }
 }
 
 impl Default for Arguments {
@@ -61,9 +103,11 @@ impl Default for Arguments {
             jobs: None,
             lsm: None,
             append: String::new(),
+            cgroups: Cgroups::V2,
             kvm: false,
-            timeout: 300,
+            timeout: TIMEOUT,
             refresh: false,
+            bless: false,
             words: Vec::new(),
         }
     }
@@ -83,15 +127,54 @@ pub(crate) fn all(arguments: &Arguments) -> Result<Counts> {
     setup::vm()?;
     let cache = workspace::target()?.join("vm");
     let kernels = kernel::fetch(&cache, &arguments.kernel, arguments.refresh)?;
-    let task = Task::from_words(&arguments.words);
-    let initrd = cache.join("initrd");
-    guest::write(&initrd, &task)?;
-    let outcomes = run(arguments, &cache, &initrd, &kernels, &task)?;
+    let task = match (arguments.bless, arguments.cgroups, arguments.words.as_slice()) {
+        (true, ..) => Task::Doctor,
+        (false, Cgroups::V1, []) => Task::Tests(Some(WITHOUT_V2.to_owned())),
+        (false, _, words) => Task::from_words(words),
+    };
+    // Of this run alone: another one may go on beside it.
+    let initrd = NamedTempFile::new_in(&cache).context("create the initial file system")?;
+    guest::write(initrd.path(), &task)?;
+    let outcomes = run(arguments, &cache, initrd.path(), &kernels, &task)?;
     println!();
     let mut counts = Counts::default();
+    for (kernel, outcome) in kernels.iter().zip(&outcomes) {
+        println!("{}", summary(kernel, outcome, &task));
+        counts.add(&result(outcome, &task));
+    }
+    // Another choice of security modules has other hooks.
+    if !matches!(task, Task::Command(_)) && arguments.lsm.is_none() {
+        counts.add(&programs(&kernels, &outcomes, arguments.bless)?);
+    }
+    Ok(counts)
+}
+
+/// Compares the programs that each kernel took with those that the file expects, or makes it expect
+/// them. Each kernel counts as a test.
+fn programs(kernels: &[Kernel], outcomes: &[Outcome], bless: bool) -> Result<Counts> {
+    let known = expected::read()?;
+    let mut blessed = Vec::new();
+    let mut counts = Counts::default();
     for (kernel, outcome) in kernels.iter().zip(outcomes) {
-        println!("{}", summary(kernel, &outcome, &task));
-        counts.add(&result(&outcome, &task));
+        let branch = expected::branch(&kernel.version);
+        let differences = match expected::found(&branch, &outcome.report) {
+            Ok(found) if bless => {
+                blessed.extend(found);
+                Vec::new()
+            }
+            Ok(found) => expected::differences(&branch, &known, &found),
+            Err(error) => vec![format!("{branch}: {error:#}")],
+        };
+        for difference in &differences {
+            println!("probe table: {difference}");
+        }
+        counts.passed += usize::from(differences.is_empty());
+        counts.failed += usize::from(!differences.is_empty());
+    }
+    if bless {
+        expected::bless(&blessed, &KERNELS)?;
+    } else if counts.failed > 0 {
+        println!("if that is meant: `cargo xtask vm --bless`");
     }
     Ok(counts)
 }
@@ -101,6 +184,8 @@ pub(crate) enum Task {
     /// Runs the live tests whose name contains this, or all.
     Tests(Option<String>),
     Command(Vec<String>),
+    /// Asks the sensor what this kernel supports.
+    Doctor,
 }
 
 impl Task {
@@ -159,7 +244,7 @@ fn run(
 }
 
 fn kernel_arguments(kernel: &Kernel, arguments: &Arguments) -> String {
-    let mut line = arguments.append.clone();
+    let mut line = format!("CGROUPS={} {}", arguments.cgroups.name(), arguments.append);
     if let Some(list) = arguments.lsm.as_deref().or(kernel.lsm()) {
         line.push_str(" lsm=");
         line.push_str(list);
@@ -174,7 +259,7 @@ const TAIL: usize = 40;
 fn transcript(kernel: &Kernel, outcome: &Outcome, task: &Task) -> String {
     let mut text = format!("\n== {}\n{}{}", kernel.version, outcome.stdout, outcome.stderr);
     if let Verdict::Ended { .. } = outcome.verdict {
-        let complete = matches!(task, Task::Command(_)) || Counts::of(&outcome.stdout).is_some();
+        let complete = !matches!(task, Task::Tests(_)) || Counts::of(&outcome.stdout).is_some();
         if complete {
             return text;
         }
@@ -193,8 +278,10 @@ fn summary(kernel: &Kernel, outcome: &Outcome, task: &Task) -> String {
     let what = match (&outcome.verdict, task) {
         (Verdict::TimedOut, _) => "TIMED OUT".to_owned(),
         (Verdict::Died, _) => "DIED before it came to an end".to_owned(),
-        (Verdict::Ended { status: 0 }, Task::Command(_)) => "ok".to_owned(),
-        (Verdict::Ended { status }, Task::Command(_)) => format!("FAILED with status {status}"),
+        (Verdict::Ended { status: 0 }, Task::Command(_) | Task::Doctor) => "ok".to_owned(),
+        (Verdict::Ended { status }, Task::Command(_) | Task::Doctor) => {
+            format!("FAILED with status {status}")
+        }
         (Verdict::Ended { status }, Task::Tests(_)) => match Counts::of(&outcome.stdout) {
             Some(counts) => counts.to_string(),
             None => format!("FAILED: the tests died with status {status}"),
@@ -208,6 +295,8 @@ fn result(outcome: &Outcome, task: &Task) -> Counts {
     let passed = Counts { passed: 1, ..Counts::default() };
     let failed = Counts { failed: 1, ..Counts::default() };
     match (&outcome.verdict, task) {
+        // What the doctor said is looked at, and counted, for itself.
+        (Verdict::Ended { .. }, Task::Doctor) => Counts::default(),
         (Verdict::Ended { status: 0 }, Task::Command(_)) => passed,
         (Verdict::Ended { status }, Task::Tests(_)) => match Counts::of(&outcome.stdout) {
             Some(counts) if *status == 0 || counts.failed > 0 => counts,
@@ -248,6 +337,7 @@ mod tests {
                 stdout: stdout.into(),
                 stderr: String::new(),
                 console: String::new(),
+                report: String::new(),
                 time: Duration::ZERO,
             };
             let counts = result(&outcome, &task);

@@ -277,7 +277,7 @@ fn lints_say_what_was_probably_not_meant() {
     assert_eq!(append(mixed, "or proc.name = x"), Vec::<&str>::new());
     let two =
         rule("A", "evt.type = open", "") + &rule("B", "evt.type = open and proc.name = x", "");
-    let first = Options { matching: options::Matching::First, ..Options::default() };
+    let first = Options { matching: Matching::First, ..Options::default() };
     assert_eq!(lints(&two, &first), ["SENSOR_SHADOWED"]);
     assert_eq!(lints(&two, &default), Vec::<&str>::new());
 }

@@ -1,0 +1,111 @@
+//! What the programs take for granted of the kernel functions and tracepoints that they are hooked
+//! on. A live test compares it with the kernel that it runs on, so that an argument that moved fails
+//! a test and not a user.
+
+use super::table::Target;
+
+/// A place in the kernel that programs are hooked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Tracepoint(&'static str),
+    Function(&'static str),
+}
+
+/// The C prototype of a place in the oldest and in the newest kernel; one in between has either.
+#[derive(Debug)]
+pub struct Prototype {
+    pub place: Place,
+    pub oldest: &'static str,
+    pub newest: &'static str,
+}
+
+const fn same(place: &'static str, prototype: &'static str) -> Prototype {
+    Prototype { place: Place::Tracepoint(place), oldest: prototype, newest: prototype }
+}
+
+const fn function(place: &'static str, prototype: &'static str) -> Prototype {
+    Prototype { place: Place::Function(place), oldest: prototype, newest: prototype }
+}
+
+/// The oldest kernel is 5.10, the newest 7.2.
+pub const PROTOTYPES: &[Prototype] = &[
+    same("sys_exit", "sys_exit(struct pt_regs *regs, long int ret)"),
+    same(
+        "sched_process_fork",
+        "sched_process_fork(struct task_struct *parent, struct task_struct *child)",
+    ),
+    same(
+        "sched_process_exec",
+        "sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)",
+    ),
+    // From 6.17 on.
+    Prototype {
+        place: Place::Tracepoint("sched_process_exit"),
+        oldest: "sched_process_exit(struct task_struct *p)",
+        newest: "sched_process_exit(struct task_struct *p, bool group_dead)",
+    },
+    // From 6.8 on, and in stable releases of older branches since.
+    Prototype {
+        place: Place::Tracepoint("mark_victim"),
+        oldest: "mark_victim(int pid)",
+        newest: "mark_victim(struct task_struct *task, uid_t uid)",
+    },
+    // The result is an int on newer kernels.
+    Prototype {
+        place: Place::Function("do_sys_openat2"),
+        oldest: "long int do_sys_openat2(int dfd, const char *filename, struct open_how *how)",
+        newest: "int do_sys_openat2(int dfd, const char *filename, struct open_how *how)",
+    },
+    function("__sys_connect", "int __sys_connect(int fd, struct sockaddr *uservaddr, int addrlen)"),
+    function(
+        "__sys_connect_file",
+        "int __sys_connect_file(struct file *file, struct __kernel_sockaddr_storage *address, int addrlen, int file_flags)",
+    ),
+    function(
+        "__oom_kill_process",
+        "void __oom_kill_process(struct task_struct *victim, const char *message)",
+    ),
+    same("cgroup_mkdir", "cgroup_mkdir(struct cgroup *cgrp, const char *path)"),
+    same("cgroup_rmdir", "cgroup_rmdir(struct cgroup *cgrp, const char *path)"),
+    same("sched_wakeup", "sched_wakeup(struct task_struct *p)"),
+    same("sched_wakeup_new", "sched_wakeup_new(struct task_struct *p)"),
+    // The last argument came in 5.18.
+    Prototype {
+        place: Place::Tracepoint("sched_switch"),
+        oldest: "sched_switch(bool preempt, struct task_struct *prev, struct task_struct *next)",
+        newest: "sched_switch(bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)",
+    },
+];
+
+/// Where a program is hooked; `None` for what is no place in the kernel's code.
+pub const fn place(target: &Target) -> Option<Place> {
+    match target {
+        Target::BtfTracepoint(name) | Target::RawTracepoint(name) => Some(Place::Tracepoint(name)),
+        Target::SyscallBtf(_) | Target::SyscallRaw(_) => Some(Place::Tracepoint("sys_exit")),
+        Target::Fentry(name) => Some(Place::Function(name)),
+        Target::Fexit(function) => Some(Place::Function(function.name())),
+        Target::CpuClock => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PROTOTYPES, place};
+    use crate::probe::table::{DISPATCH, FLOOR, PROBES};
+
+    #[test]
+    fn every_place_has_a_prototype_and_no_other() {
+        let ways = PROBES.iter().flat_map(|probe| probe.ways).chain(DISPATCH).chain(FLOOR);
+        let places: Vec<_> = ways
+            .flat_map(|way| way.programs)
+            .filter_map(|program| place(&program.target))
+            .collect();
+        for place in &places {
+            let rows = PROTOTYPES.iter().filter(|prototype| prototype.place == *place).count();
+            assert_eq!(rows, 1, "{place:?}");
+        }
+        for prototype in PROTOTYPES {
+            assert!(places.contains(&prototype.place), "nothing is hooked on {prototype:?}");
+        }
+    }
+}
