@@ -53,7 +53,11 @@ enum Task {
     /// Measure what watching costs, and write docs/benchmarks.md
     Bench(bench::Arguments),
     /// Run all that a change has to pass
-    Ci,
+    Ci {
+        /// Also run the live tests on the kernels of the table, in emulated machines
+        #[arg(long)]
+        kernels: bool,
+    },
     /// Write the reference under docs/ from the tables in the code
     Docs {
         /// Change nothing; fail if a file differs
