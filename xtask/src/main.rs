@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
-        Task::Ci => ci::ci(),
+        Task::Ci { kernels } => ci::ci(kernels),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };
     match passed {
