@@ -2,6 +2,11 @@
 //!
 //! `cargo bench -p sensor --bench rules`. The official files are measured where they lie beside the
 //! checkout, in `../shared/falco-rules`.
+#![allow(
+    clippy::unchecked_time_subtraction,
+    clippy::cast_precision_loss,
+    reason = "time goes forward, and a mean of a million needs no more than 52 bits"
+)]
 #![allow(clippy::print_stdout, reason = "a benchmark's result")]
 
 use std::borrow::Cow;
@@ -165,11 +170,11 @@ fn lineage() -> ProcessTable {
     table
 }
 
-fn process(name: &str, pid: u32, ppid: u32) -> Process {
+fn process(name: &str, pid: u32, parent: u32) -> Process {
     let strings = |text: &str| Strings { bytes: text.as_bytes().into(), total: text.len() };
     Process {
         id: ProcessId { pid, start_boot_ns: 1 },
-        ppid,
+        ppid: parent,
         vpid: pid,
         name: name.as_bytes().into(),
         program: Arc::new(Program {

@@ -151,8 +151,8 @@ fn of_check(program: &Program, check: &Check) -> Option<Guard> {
     Some(keys.into_iter().map(|key| (check.column, key)).collect())
 }
 
-fn keys(test: &Test) -> Option<Vec<Key>> {
-    let Test::Bytes(bytes) = test else { return None };
+fn keys(operand: &Test) -> Option<Vec<Key>> {
+    let Test::Bytes(bytes) = operand else { return None };
     Some(match bytes {
         Bytes::Equal(text) | Bytes::Ordered(Ordering::Equal, text) => {
             vec![Key::Exact(text.clone())]

@@ -207,14 +207,14 @@ fn looking_rules_up_finds_those_that_match() {
                 );
                 let event = event(&json);
                 let mut matched = Vec::new();
-                ruleset.evaluate(&event, &mut scratch, |rule| matched.push(rule.name.clone()));
+                ruleset.evaluate(&event, &mut scratch, |rule| matched.push(rule.name.to_string()));
                 let mut holds =
                     |rule: &&Rule| ruleset.program().evaluate(rule.node(), &event, &mut scratch);
                 let expected: Vec<_> = ruleset
                     .rules()
                     .iter()
                     .filter(&mut holds)
-                    .map(|rule| rule.name.clone())
+                    .map(|rule| rule.name.to_string())
                     .collect();
                 assert_eq!(matched, expected, "{json}");
                 found += matched.len();
