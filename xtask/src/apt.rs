@@ -68,16 +68,21 @@ pub(crate) fn candidate(package: &str) -> Option<String> {
     candidate_in(&command::answer(Command::new("apt-cache").args(["policy", package]))?)
 }
 
-/// As [`candidate`], but fetches the lists first if apt has never heard of the package.
-pub(crate) fn candidate_after_update(package: &str) -> Result<Option<String>> {
-    if let Some(version) = candidate(package) {
+/// As [`candidate`], but fetches the lists first if they offer no version that `accepts`: a new
+/// machine's lists are empty, or as old as its image.
+pub(crate) fn candidate_after_update(
+    package: &str,
+    accepts: impl Fn(&str) -> bool,
+) -> Result<Option<String>> {
+    let offered = || candidate(package).filter(|version| accepts(version));
+    if let Some(version) = offered() {
         return Ok(Some(version));
     }
     if rustix::process::geteuid().is_root() {
         println!("setup: reading the package lists, to look for {package}");
         command::run(Command::new("apt-get").args(["--quiet", "--quiet", "update"]))?;
     }
-    Ok(candidate(package))
+    Ok(offered())
 }
 
 fn candidate_in(policy: &str) -> Option<String> {

@@ -15,6 +15,9 @@ use crate::{apt, command};
 
 const CLANG_VARIABLE: &str = "SENSOR_BPF_CLANG";
 const LINKER_VERSION: &str = "0.13.0";
+/// rustup's compiler for hosts whose packages have none. Of one day, because a newer one may have an
+/// LLVM that bpf-linker cannot be built with yet: this one has LLVM 22.
+const NIGHTLY: &str = "nightly-2026-05-20";
 /// The oldest compiler that the workspace is written for, as (major, minor).
 const OLDEST_COMPILER: (u32, u32) = (1, 95);
 
@@ -46,14 +49,15 @@ pub(crate) fn build() -> Result<()> {
         command::answer(Command::new("rustup").arg("--version")).is_some(),
         "no rustup in PATH: install it from https://rustup.rs, which needs no root"
     );
+    let has_linker = command::answer(Command::new("bpf-linker").arg("--version")).is_some();
     let compiler = match Compiler::find() {
-        Some(compiler) => compiler,
-        None => install_compiler()?,
+        Some(compiler) if has_linker || compiler.has_linkable_llvm()? => compiler,
+        _ => install_compiler()?,
     };
     if clang().is_none() {
         install_clang()?;
     }
-    if command::answer(Command::new("bpf-linker").arg("--version")).is_none() {
+    if !has_linker {
         install_linker(&compiler)?;
     }
     Ok(())
@@ -70,7 +74,7 @@ pub(crate) fn lint() -> Result<()> {
     if compiler.is_distribution() {
         return apt::install(&["rust-web-clippy"]);
     }
-    rustup(&["component", "add", "clippy", "--toolchain", "nightly"])
+    rustup(&["component", "add", "clippy", "--toolchain", NIGHTLY])
 }
 
 /// The servers that alerts and metrics are tested against.
@@ -107,7 +111,7 @@ pub(crate) fn packaged_compiler() -> Result<Option<String>> {
 
 /// The standard library of another machine for the compiler that rustup installed.
 pub(crate) fn add_target(target: &str) -> Result<()> {
-    rustup(&["target", "add", target, "--toolchain", "nightly"])
+    rustup(&["target", "add", target, "--toolchain", NIGHTLY])
 }
 
 /// cargo of the toolchain for the kernel programs, allowed to use unstable options.
@@ -148,24 +152,35 @@ impl Compiler {
         Some(Self { release: value("release: ")?.to_owned(), llvm, sysroot })
     }
 
+    /// The package of its LLVM that bpf-linker is built with.
+    fn llvm_package(&self) -> String {
+        format!("llvm-{}-dev", self.llvm)
+    }
+
+    /// Whether bpf-linker can be built for what it writes.
+    fn has_linkable_llvm(&self) -> Result<bool> {
+        Ok(apt::has_apt() && apt::candidate_after_update(&self.llvm_package(), |_| true)?.is_some())
+    }
+
     fn is_distribution(&self) -> bool {
         self.sysroot == "/usr"
     }
 }
 
 fn install_compiler() -> Result<Compiler> {
-    let packaged = apt::has_apt()
-        && apt::candidate_after_update("rustc-web")?.is_some_and(|version| is_recent(&version));
+    let packaged = apt::has_apt() && apt::candidate_after_update("rustc-web", is_recent)?.is_some();
     if packaged {
         apt::install(&["rustc-web", "cargo-web", "rust-web-src"])?;
         rustup(&["toolchain", "link", TOOLCHAIN, "/usr"])?;
     } else {
-        println!("setup: this host's packages have no recent rustc-web, so rustup's nightly it is");
-        rustup(&["toolchain", "install", "nightly", "--profile=minimal", "--component=rust-src"])?;
+        println!(
+            "setup: this host's packages have no recent rustc-web, so rustup's {NIGHTLY} it is"
+        );
+        rustup(&["toolchain", "install", NIGHTLY, "--profile=minimal", "--component=rust-src"])?;
         let sysroot = command::answer(
-            Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]),
+            Command::new("rustup").args(["run", NIGHTLY, "rustc", "--print", "sysroot"]),
         )
-        .context("rustup's nightly does not start")?;
+        .with_context(|| format!("rustup's {NIGHTLY} does not start"))?;
         rustup(&["toolchain", "link", TOOLCHAIN, sysroot.trim()])?;
     }
     Compiler::find().with_context(|| format!("toolchain {TOOLCHAIN} lacks Rust's library sources"))
@@ -189,7 +204,7 @@ fn clang() -> Option<String> {
 
 fn install_clang() -> Result<()> {
     for clang in CLANGS {
-        if apt::candidate_after_update(clang)?.is_some() {
+        if apt::candidate_after_update(clang, |_| true)?.is_some() {
             return apt::install(&[clang]);
         }
     }
@@ -198,9 +213,9 @@ fn install_clang() -> Result<()> {
 
 fn install_linker(compiler: &Compiler) -> Result<()> {
     let llvm = format!("llvm-{}", compiler.llvm);
-    let development = format!("{llvm}-dev");
+    let development = compiler.llvm_package();
     ensure!(
-        apt::candidate_after_update(&development)?.is_some(),
+        compiler.has_linkable_llvm()?,
         "no configured package source has {development}, which bpf-linker is built with: add one, \
          or put bpf-linker {LINKER_VERSION} or newer from https://github.com/aya-rs/bpf-linker/releases into PATH"
     );
