@@ -17,6 +17,7 @@ use crate::probe::attach::{Outcome as ProbeOutcome, Probes, attach};
 use crate::probe::capture::{self, Reader, Writer};
 use crate::probe::cost::{self, Cost};
 use crate::probe::counters::Counters;
+use crate::probe::fill::Fill;
 use crate::probe::load::Settings;
 use crate::probe::missed::Missed;
 use crate::probe::proc::Proc;
@@ -116,6 +117,7 @@ impl Control {
 pub struct Live {
     probes: Option<Probes>,
     ring: Ring,
+    ring_bytes: u32,
     pub outcomes: Vec<ProbeOutcome>,
     pub missed: Missed,
     missed_at_end: u64,
@@ -174,6 +176,7 @@ impl Live {
         Ok(Self {
             probes,
             ring,
+            ring_bytes: settings.ring_bytes,
             outcomes,
             missed,
             missed_at_end,
@@ -188,6 +191,11 @@ impl Live {
     /// Also writes every record to a capture.
     pub fn tee(&mut self, writer: Writer) {
         self.tee = Some(writer);
+    }
+
+    /// How full the ring is, for another thread.
+    pub fn fill(&self) -> Result<Fill, probe::Error> {
+        self.ring.fill(self.ring_bytes)
     }
 
     pub fn probes_mut(&mut self) -> Option<&mut Probes> {

@@ -106,6 +106,13 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let deadline = Instant::now() + PATIENCE;
+        // Runtimes of containers make groups of the same name in the v1 hierarchies.
+        for point in mounts_of("cgroup") {
+            let directory = point.join(&self.name);
+            if directory.exists() && !self.directories.contains(&directory) {
+                self.directories.push(directory);
+            }
+        }
         for directory in &self.directories {
             // A process that has just ended is still in its group until the kernel has let go of it.
             while fs::remove_dir(directory)
@@ -116,6 +123,13 @@ impl Drop for Cgroup {
             }
         }
     }
+}
+
+/// The mount points of all hierarchies of `kind`.
+fn mounts_of(kind: &str) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    fields.filter(|fields| fields[2] == kind).map(|fields| fields[1].into()).collect()
 }
 
 /// The mount point of a hierarchy of `kind` that has `controller` among its options.
@@ -151,6 +165,11 @@ impl Sensor {
         let mut command = Command::new(program());
         command.args(arguments);
         Self::spawn(&mut command)
+    }
+
+    /// The same within a control group.
+    pub(crate) fn start_in(cgroup: &Cgroup, arguments: &[&str]) -> Self {
+        Self::spawn(cgroup.command(program()).args(arguments))
     }
 
     /// The same where no cgroup2 hierarchy is mounted, as on a host that has v1 only.
@@ -222,6 +241,18 @@ impl Drop for Sensor {
             self.child.kill().expect("kill the sensor");
             self.child.wait().expect("wait for the sensor");
         }
+    }
+}
+
+/// Asks until there is an answer.
+pub(crate) fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain");
+        thread::park_timeout(Duration::from_millis(10));
     }
 }
 

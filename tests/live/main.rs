@@ -11,3 +11,6 @@ mod connect;
 mod oom;
 mod storm;
 mod cgroups;
+mod container;
+mod profile;
+mod agent;

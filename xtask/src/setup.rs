@@ -26,8 +26,8 @@ const SERVER_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 /// What live tests start beside the sensor.
 const LIVE_PACKAGES: [&str; 4] = ["runc", "crun", "busybox-static", "jq"];
 /// What `cargo xtask vm` runs and unpacks.
-const VM_PACKAGES: [&str; 4] =
-    ["qemu-system-x86", "busybox-static", "debian-archive-keyring", "runc"];
+const VM_PACKAGES: [&str; 5] =
+    ["qemu-system-x86", "busybox-static", "debian-archive-keyring", "runc", "crun"];
 
 /// The C compiler for the libraries in C and assembler when the agent is checked for another machine.
 const CROSS_PACKAGES: [&str; 2] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];

@@ -164,7 +164,7 @@ impl Outside {
     fn serve(&mut self, config: &Config, source: &Source) -> Result<()> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let address = listener.local_addr().context("read the address of the metrics")?;
-        let snapshot = snapshot_of(&source.live, Arc::clone(&self.containers));
+        let snapshot = snapshot_of(&source.live, Arc::clone(&self.containers))?;
         let exporter = Exporter::new(&config.metrics, Arc::clone(&self.counters), snapshot);
         let (stop, stopped) = oneshot::channel();
         self.stop_server = Some(stop);
@@ -196,10 +196,14 @@ impl Outside {
 }
 
 /// What a scrape asks for: the kernel's counters now, the rest as of the last tick.
-fn snapshot_of(live: &Live, containers: Arc<Mutex<Vec<snapshot::Container>>>) -> snapshot::Source {
+fn snapshot_of(
+    live: &Live,
+    containers: Arc<Mutex<Vec<snapshot::Container>>>,
+) -> Result<snapshot::Source> {
     let counters = Arc::clone(&live.counters);
+    let ring = live.fill()?;
     let probes: Vec<_> = live.outcomes.iter().map(probe_state).collect();
-    Box::new(move || {
+    Ok(Box::new(move || {
         let counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
         let outcomes = std::iter::once(Outcome::Produced).chain(Outcome::LOSSES);
         let records = outcomes.flat_map(|outcome| {
@@ -212,12 +216,15 @@ fn snapshot_of(live: &Live, containers: Arc<Mutex<Vec<snapshot::Container>>>) ->
         });
         Snapshot {
             records: records.collect(),
-            ring: None,
+            ring: Some(snapshot::Ring {
+                size_bytes: ring.size_bytes,
+                unread_bytes: ring.unread_bytes(),
+            }),
             probes: probes.clone(),
             containers: containers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             runqueue_wait: counters.run_queue(),
         }
-    })
+    }))
 }
 
 fn probe_state(outcome: &attach::Outcome) -> snapshot::Probe {

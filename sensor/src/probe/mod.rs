@@ -11,6 +11,7 @@ pub mod attach;
 mod trial;
 pub mod verified;
 pub mod ring;
+pub mod fill;
 pub mod counters;
 pub mod missed;
 pub mod cost;

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::attach::Probes;
+use super::fill::Fill;
 
 /// The reader's end of the ring.
 ///
@@ -28,6 +29,11 @@ impl Ring {
             probes.ebpf.take_map("RING").ok_or_else(|| Error::Load("the ring is taken".into()))?;
         let records = RingBuf::try_from(map).map_err(|error| Error::Load(error.to_string()))?;
         Ok(Self { records, interval, quiet: true })
+    }
+
+    /// How full it is, for another thread.
+    pub fn fill(&self, size_bytes: u32) -> Result<Fill, Error> {
+        Fill::new(self.records.as_fd(), size_bytes)
     }
 
     /// Waits until there may be records, `stop` becomes readable, or `limit` has passed.

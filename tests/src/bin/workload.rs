@@ -1,5 +1,6 @@
 //! One kind of system call, many times over: what benchmarks put the sensor beside.
 //!
+//! `workload spin` keeps a processor busy in two functions of known names until it is killed.
 //! `workload NAME COUNT` prints one JSON object: what it did, how often, and what that took on the
 //! clock and of this process's processor time, both in nanoseconds. What children took is for their
 //! control group to say.
@@ -18,6 +19,9 @@ const FILE: &str = "/etc/hostname";
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().context("the name of a workload")?;
+    if name == "spin" {
+        spin()?;
+    }
     let count: u64 = arguments.next().context("how often")?.parse().context("how often")?;
     let once = workload(&name)?;
     let (start, cpu_start) = (Instant::now(), cpu_ns());
@@ -81,6 +85,44 @@ fn connect(listener: &TcpListener) -> Result<()> {
         .context("set SO_LINGER")?;
     drop((client, server));
     Ok(())
+}
+
+/// Says that it is there, and burns.
+fn spin() -> Result<std::convert::Infallible> {
+    println!("{}", serde_json::json!({ "spinning": std::process::id() }));
+    let mut state = 1;
+    loop {
+        state = burn_left(state);
+        state = burn_right(state);
+    }
+}
+
+/// Turns of one call of the functions below: some milliseconds.
+const TURNS: u32 = 1 << 22;
+
+/// Nothing in its loop is a call, not even in a build for debugging.
+#[inline(never)]
+fn burn_left(mut state: u64) -> u64 {
+    let mut turn = 0;
+    while turn < TURNS {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        turn += 1;
+    }
+    state
+}
+
+#[inline(never)]
+fn burn_right(mut state: u64) -> u64 {
+    let mut turn = 0;
+    while turn < TURNS {
+        state ^= state << 21;
+        state ^= state >> 35;
+        state ^= state << 4;
+        turn += 1;
+    }
+    state
 }
 
 fn cpu_ns() -> i64 {

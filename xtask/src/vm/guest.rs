@@ -14,7 +14,7 @@ use crate::command;
 
 const BUSYBOX: &str = "/bin/busybox";
 /// Programs of this host that need its libraries, which go with them.
-const DYNAMIC: [&str; 1] = ["runc"];
+const DYNAMIC: [&str; 2] = ["runc", "crun"];
 const INIT: &str = include_str!("init.sh");
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const DIRECTORIES: [&str; 16] = [
@@ -69,7 +69,11 @@ pub(crate) fn write(initrd: &Path, task: &Task) -> Result<()> {
     cpio.file("init", 0o755, INIT.as_bytes()).with_context(while_writing)?;
     cpio.file("payload/command", 0o644, script(task).as_bytes()).with_context(while_writing)?;
     let mut files = vec![("bin/busybox".to_owned(), PathBuf::from(BUSYBOX))];
-    let ours = [("payload/live", programs.live), ("bin/sensor", programs.sensor)];
+    let ours = [
+        ("payload/live", programs.live),
+        ("payload/workload", programs.workload),
+        ("bin/sensor", programs.sensor),
+    ];
     files.extend(ours.into_iter().filter_map(|(path, file)| Some((path.to_owned(), file?))));
     for name in DYNAMIC {
         files.extend(with_libraries(name)?);
@@ -131,7 +135,7 @@ fn script(task: &Task) -> String {
             // Once more, what a kernel can hook in two ways.
             let again = if filter.is_empty() { HOOKED.join(" ") } else { filter.clone() };
             format!(
-                "export SENSOR_BIN=/bin/sensor {STORM}\n{DOCTOR}\n{tests} {filter} 2>&1\nfirst=$?\n\
+                "export SENSOR_BIN=/bin/sensor SENSOR_WORKLOAD=/payload/workload {STORM}\n{DOCTOR}\n{tests} {filter} 2>&1\nfirst=$?\n\
                  export SENSOR_TEST_HOOKS=exit\n{tests} {again} 2>&1 && exit $first\n"
             )
         }
@@ -152,6 +156,7 @@ fn quoted(word: &str) -> String {
 struct Programs {
     live: Option<PathBuf>,
     sensor: Option<PathBuf>,
+    workload: Option<PathBuf>,
 }
 
 /// Builds the live tests and the sensor without need of any library.
@@ -161,15 +166,18 @@ fn build() -> Result<Programs> {
         .args(["build", "--locked", "--profile", "guest", "--target", TARGET])
         .args(["--package", "sensor", "--bin", "sensor"])
         .args(["--package", "sensor-tests", "--features", "sensor-tests/live", "--test", "live"])
+        .args(["--bin", "workload"])
         .args(["--message-format", "json-render-diagnostics", "--config"])
         .arg(format!("target.{TARGET}.rustflags=[\"-Ctarget-feature=+crt-static\"]"));
     println!("$ {}", command::line(&cargo));
     let output = cargo.stderr(std::process::Stdio::inherit()).output().context("start cargo")?;
     ensure!(output.status.success(), "the programs for the guest did not compile");
     let messages = String::from_utf8_lossy(&output.stdout);
+    let built = |target| executable(&messages, target);
     let programs =
-        Programs { live: executable(&messages, "live"), sensor: executable(&messages, "sensor") };
-    ensure!(programs.live.is_some() && programs.sensor.is_some(), "cargo built no programs");
+        Programs { live: built("live"), sensor: built("sensor"), workload: built("workload") };
+    let all = [&programs.live, &programs.sensor, &programs.workload];
+    ensure!(all.iter().all(|program| program.is_some()), "cargo did not build all programs");
     Ok(programs)
 }
 

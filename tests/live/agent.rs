@@ -1,0 +1,182 @@
+//! `sensor run` from its start to its end.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Cgroup, Sensor, wait_for};
+
+const WATCHING: &str = "watching with";
+/// Nothing but alerts, and no port.
+const QUIET: [&str; 5] = ["run", "--output", "json", "--set", "metrics.enabled=false"];
+
+fn start(cgroup: &Cgroup, more: &[&str]) -> Sensor {
+    let mut arguments = [QUIET.as_slice(), &["--cgroup", cgroup.name()]].concat();
+    arguments.extend(more);
+    let mut sensor = Sensor::start(arguments);
+    sensor.wait_for_message(WATCHING);
+    sensor
+}
+
+fn rules(path: &Path, rule: &str, condition: &str) {
+    let output = "%proc.pid %proc.name %fd.name";
+    let text = format!(
+        "- rule: {rule}\n  desc: of a test\n  condition: {condition}\n  output: \"{output}\"\n  priority: WARNING\n"
+    );
+    fs::write(path, text).unwrap();
+}
+
+fn of_rule(name: &str) -> impl Fn(&Value) -> bool {
+    move |alert| alert["rule"] == *name
+}
+
+#[test]
+fn a_symlink_to_a_sensitive_file_alerts_by_its_real_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("innocent");
+    symlink("/etc/shadow", &link).unwrap();
+    let link = link.to_str().unwrap();
+    let cgroup = Cgroup::new("alert");
+    let mut sensor = start(&cgroup, &[]);
+    cgroup.run(&["head", "-c1", link]);
+    let alert = sensor.wait_for(of_rule("Sensitive file read"));
+    let fields = &alert["output_fields"];
+    assert_eq!((&fields["fd.name"], &fields["fd.nameraw"]), (&"/etc/shadow".into(), &link.into()));
+    assert_eq!(fields["proc.cmdline"], format!("head -c1 {link}"));
+    assert_eq!(alert["priority"], "Warning");
+    assert!(sensor.stop().status.success());
+}
+
+#[test]
+fn a_reload_takes_a_good_ruleset_and_refuses_a_bad_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules.yaml");
+    let wanted = |name: &str| format!("evt.type=execve and proc.args={name}");
+    rules(&file, "First", &wanted("first"));
+    let cgroup = Cgroup::new("reload");
+    let mut sensor = start(&cgroup, &["--rules", file.to_str().unwrap()]);
+    cgroup.run(&["true", "first"]);
+    sensor.wait_for(of_rule("First"));
+
+    rules(&file, "Second", &wanted("second"));
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_message("reloaded: 1 rules");
+    cgroup.run(&["true", "first"]);
+    cgroup.run(&["true", "second"]);
+    // The first alert from now on: the old rule is gone.
+    let alert = sensor.wait_for(|_| true);
+    assert!(of_rule("Second")(&alert), "{alert}");
+
+    rules(&file, "Third", "evt.type=execve and proc.nmae=third");
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_message("not reloaded, the old rules stay");
+    sensor.wait_for_message("proc.nmae");
+    cgroup.run(&["true", "second"]);
+    sensor.wait_for(of_rule("Second"));
+    assert!(sensor.stop().status.success());
+}
+
+#[test]
+fn sigterm_drains_what_was_seen_and_ends_well() {
+    const OPENS: usize = 2000;
+    let cgroup = Cgroup::new("drain");
+    let sensor = start(&cgroup, &[]);
+    let script = format!("i=0; while [ $i -lt {OPENS} ]; do : </etc/shadow; i=$((i+1)); done");
+    assert!(cgroup.run(&["sh", "-c", &script]).status.success());
+    let ended = sensor.stop();
+    assert_eq!(ended.status.code(), Some(0));
+    let alerts =
+        ended.stdout.iter().filter(|line| line.contains("\"Sensitive file read\"")).count();
+    assert_eq!(alerts, OPENS, "{:?}", ended.stderr);
+    let balance = ended.stderr.last().unwrap();
+    assert!(balance.contains(" produced = ") && balance.contains(" + 0 lost + 0 dropped"));
+}
+
+#[test]
+fn it_is_ready_when_it_has_seen_itself() {
+    let listen = free_address().to_string();
+    let cgroup = Cgroup::new("ready");
+    let mut sensor = Sensor::start(["run", "--listen", &listen, "--cgroup", cgroup.name()]);
+    sensor.wait_for_message(WATCHING);
+    let verbose =
+        wait_for(|| get(&listen, "/readyz?verbose").filter(|text| text.contains(" 200 ")));
+    for condition in ["attached", "draining", "rules_loaded", "canary_seen"] {
+        assert!(verbose.contains(&format!("[+]{condition} ok")), "{verbose}");
+    }
+    cgroup.run(&["true"]);
+    let metrics = wait_for(|| {
+        let text = get(&listen, "/metrics")?;
+        // The canary's and that of `true`.
+        text.contains("sensor_records_produced_total{kind=\"exec\"} 2\n").then_some(text)
+    });
+    assert!(metrics.contains("sensor_probe_state{probe=\"exec\""), "{metrics}");
+    assert!(metrics.contains("sensor_ring_size_bytes 8388608"), "{metrics}");
+    assert!(metrics.contains("sensor_ring_unread_bytes "), "{metrics}");
+    assert!(sensor.stop().status.success());
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = Sensor::start(["run", "--listen", &address]).wait();
+    assert_eq!(ended.status.code(), Some(1));
+    let [line] = ended.stderr.as_slice() else { panic!("{:?}", ended.stderr) };
+    assert!(
+        line.starts_with(&format!("sensor: cannot serve metrics on {address}: the port is in use"))
+    );
+}
+
+#[test]
+fn the_sensor_does_not_report_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules.yaml");
+    let anything = "evt.type in (execve, execveat, open, openat, openat2, connect)";
+    rules(&file, "Anything", anything);
+    let nobody = format!("http://{}", free_address());
+    let cgroup = Cgroup::new("itself");
+    // A sensor within its own scope: it reads /proc, reloads, and connects to where nobody listens.
+    let mut arguments = QUIET.to_vec();
+    arguments.extend(["--cgroup", cgroup.name(), "--alertmanager", &nobody]);
+    arguments.extend(["--rules", file.to_str().unwrap()]);
+    let mut sensor = Sensor::start_in(&cgroup, &arguments);
+    sensor.wait_for_message(WATCHING);
+    cgroup.run(&["busybox", "true", "before"]);
+    sensor
+        .wait_for(|alert| alert["output"].as_str().is_some_and(|text| text.contains(" busybox ")));
+    sensor.wait_for_message("cannot reach Alertmanager");
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_message("reloaded: 1 rules");
+    cgroup.run(&["busybox", "true", "after"]);
+    let pid = sensor.pid();
+    let ended = sensor.stop();
+    assert!(ended.status.success(), "{:?}", ended.stderr);
+    let alerts: Vec<Value> =
+        ended.stdout.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let name = |alert: &Value| alert["output_fields"]["proc.name"].clone();
+    assert!(alerts.iter().any(|alert| name(alert) == "busybox"), "{alerts:?}");
+    let own = |alert: &&Value| {
+        alert["output_fields"]["proc.pid"] == pid || name(alert) == "sensor" || name(alert) == "exe"
+    };
+    let own: Vec<&Value> = alerts.iter().filter(own).collect();
+    assert!(own.is_empty(), "{own:?}");
+}
+
+/// An address on loopback that nobody listens on.
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// The answer to a GET, with its head; nothing when nobody answers.
+fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
