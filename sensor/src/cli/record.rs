@@ -10,6 +10,7 @@ use crate::attribution::cache::Cache;
 use crate::cli::compact::Compact;
 use crate::cli::source::{SourceArgs, event_kinds};
 use crate::cli::{colour, ruleset};
+use crate::config::Rules;
 use crate::detect::Detector;
 use crate::driver::{self, Control, Live, Stages};
 use crate::event::Event;
@@ -67,7 +68,8 @@ pub(super) fn replay(arguments: &ReplayArgs) -> Result<()> {
             Some(format) => format == AlertFormat::Json,
             None => !io::stdout().is_terminal(),
         };
-        let mut detector = Detector::new(ruleset::load(&arguments.rules)?, &reader.origin.hostname);
+        let rules = Rules { files: arguments.rules.clone(), ..Rules::default() };
+        let mut detector = Detector::new(ruleset::load(&rules)?, &reader.origin.hostname);
         driver::replay(reader, &mut pipeline, |event| {
             detector.detect(event, |alert| {
                 let mut line = String::new();

@@ -90,7 +90,7 @@ impl RunArgs {
 /// Runs the agent until a signal.
 pub(super) fn run(arguments: RunArgs) -> Result<()> {
     let config = arguments.load()?;
-    let rules = ruleset::load(&config.rules.files)?;
+    let rules = ruleset::load(&config.rules)?;
     let control = Control::signals().context("register for signals")?;
     let node =
         if config.general.node.is_empty() { hostname() } else { config.general.node.clone() };
@@ -435,7 +435,7 @@ impl Stages for Agent {
         let loading = self.arguments.load();
         std::thread::spawn(move || {
             let loaded = loading.and_then(|config| {
-                let ruleset = ruleset::load(&config.rules.files)?;
+                let ruleset = ruleset::load(&config.rules)?;
                 Ok((config, ruleset))
             });
             // Nobody waits for it when the sensor stops.

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::config::error::Error;
 use crate::config::value::Value;
 use crate::config::yaml::Node;
+use crate::rules::added;
 
 /// A setting. The type of what `field` gives is the setting's type.
 pub(crate) struct Key {
@@ -33,6 +34,26 @@ pub(crate) const KEYS: &[Key] = &[
         name: "rules.files",
         field: |config| &mut config.rules.files,
         doc: "Rule files and directories of them, in order; empty means the shipped ruleset.",
+    },
+    Key {
+        name: "rules.matching",
+        field: |config| &mut config.rules.matching,
+        doc: "`all` rules that match an event raise an alert, or only the `first` of the files, which is Falco's default (`rule_matching`).",
+    },
+    Key {
+        name: "rules.min_priority",
+        field: |config| &mut config.rules.min_priority,
+        doc: "Rules that are less urgent are not loaded (Falco's `priority`).",
+    },
+    Key {
+        name: "rules.select",
+        field: |config| &mut config.rules.select,
+        doc: "Rules to switch on and off, in order, as Falco's `rules`: `[{disable: {tag: network}}, {enable: {rule: \"Netcat*\"}}]`; names may hold `*` and `?`.",
+    },
+    Key {
+        name: "rules.append_output",
+        field: |config| &mut config.rules.append_output,
+        doc: "What is added to outputs, as Falco's `append_output`: entries of `match` (`source`, `rule`, `tags`), `extra_output` (text), `extra_fields` (fields of the JSON, or `name: text`) and `suggested_output` (the container's fields; true unless said otherwise).",
     },
     Key {
         name: "events.ring_size",
@@ -243,9 +264,15 @@ impl Key {
         let found = match node {
             Node::Scalar(text) => format!("`{text}`"),
             Node::List(_) => "a list".to_owned(),
+            Node::Nested(_) => "another structure".to_owned(),
             Node::Map(_) => "a map".to_owned(),
         };
         Some(Error::new(origin, format!("`{}` is {found}; expected {expected}", self.name)))
+    }
+
+    /// Whether its values are structures.
+    pub(crate) fn is_nested(&self) -> bool {
+        (self.field)(&mut Config::default()).is_nested()
     }
 
     /// Its value in `config`, as YAML.
@@ -280,6 +307,11 @@ pub(crate) fn inconsistencies(config: &Config) -> Vec<Error> {
                 let message = format!("`{name}` is no header that HTTP allows");
                 errors.push(Error::new(format!("{section}.headers"), message));
             }
+        }
+    }
+    for entry in &config.rules.append_output {
+        if let Err(message) = added::check(entry) {
+            errors.push(Error::new("rules", message));
         }
     }
     for name in sinks.alertmanager.labels.keys().filter(|name| !is_label_name(name)) {

@@ -19,6 +19,7 @@ use crate::config::keys::KEYS;
 use crate::config::value::{Endpoint, Format, LogLevel};
 use crate::config::yaml::Node;
 use crate::probe::load::Hooks;
+use crate::rules::options::{AppendOutput, Matching, Options, Selection};
 use crate::rules::priority::Priority;
 
 /// Where the file is looked for when the command line names none; it may be absent there.
@@ -43,10 +44,16 @@ pub struct General {
     pub shutdown_grace: Duration,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// Files and directories, in order; none means the shipped ruleset.
     pub files: Vec<PathBuf>,
+    pub matching: Matching,
+    /// Less urgent rules are not loaded.
+    pub min_priority: Priority,
+    /// Applied in order, each to the rules that it names.
+    pub select: Vec<Selection>,
+    pub append_output: Vec<AppendOutput>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +159,19 @@ impl Default for General {
             log_level: LogLevel::Info,
             node: String::new(),
             shutdown_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let Options { minimum_priority, matching, selections, append_output } = Options::default();
+        Self {
+            files: Vec::new(),
+            matching,
+            min_priority: minimum_priority,
+            select: selections,
+            append_output,
         }
     }
 }

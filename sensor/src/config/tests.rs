@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::docs::{reference, sample_file};
+use crate::rules::options::{Selection, Which};
 
 fn config_of(text: &str) -> Result<Config, String> {
     let mut config = Config::default();
@@ -49,7 +50,18 @@ fn every_type_of_value_is_read() {
         "log_level: debug
 node: worker-7
 shutdown_grace: 500ms
-rules: {files: [/etc/sensor/rules, extra.yaml]}
+rules:
+  files: [/etc/sensor/rules, extra.yaml]
+  matching: first
+  min_priority: notice
+  select:
+    - disable: {rule: '*'}
+    - enable: {tag: network}
+  append_output:
+    - match: {source: syscall, tags: [network]}
+      extra_output: on %evt.hostname
+      extra_fields: [proc.pid, {home: '%user.homedir'}]
+      suggested_output: false
 events:
   ring_size: 16MiB
   cgroup: /kubepods
@@ -72,6 +84,13 @@ metrics: {enabled: false, listen: '[::1]:9000'}
     assert_eq!(config.general.node, "worker-7");
     assert_eq!(config.general.shutdown_grace, Duration::from_millis(500));
     assert_eq!(config.rules.files, ["/etc/sensor/rules", "extra.yaml"].map(PathBuf::from));
+    assert_eq!(config.rules.matching, Matching::First);
+    assert_eq!(config.rules.min_priority, Priority::Notice);
+    let all = Selection::Disable(Which::Rule("*".to_owned()));
+    assert_eq!(config.rules.select, [all, Selection::Enable(Which::Tag("network".to_owned()))]);
+    let added = &config.rules.append_output[0];
+    assert_eq!(added.extra_output, "on %evt.hostname");
+    assert_eq!((added.extra_fields.len(), added.suggested_output), (2, false));
     assert_eq!(config.events.ring_size, 16 << 20);
     assert_eq!(config.events.cgroup.as_deref(), Some(Path::new("/kubepods")));
     assert_eq!(config.sinks.throttle, Throttle { rate: 0.5, burst: 3 });
@@ -122,6 +141,14 @@ fn mistakes_say_where_and_what() {
         (
             "events: {ring_size: 100KiB}",
             "events.ring_size: expected a power of two, at least 64KiB",
+        ),
+        (
+            "rules: {select: [disable]}",
+            "sensor.yaml:1:17: `rules.select` is another structure; expected a list such as `[{disable: {tag: network}}, {enable: {rule: Netcat*}}]`",
+        ),
+        (
+            "rules: {append_output: [{extra_output: '%proc.nme'}]}",
+            "rules: append_output: `%proc.nme`: `%proc.nme` is not a field; did you mean `proc.name`?",
         ),
         ("sinks: {http: {username: me}}", "sinks.http: `username` and `password_file` go together"),
         (

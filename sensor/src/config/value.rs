@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::alert::{PRIORITIES, priority_name};
 use crate::config::yaml::Node;
 use crate::probe::load::{HOOKS, Hooks};
+use crate::rules::options::{AppendOutput, Matching, Selection};
 use crate::rules::priority::Priority;
 
 /// A setting's value. `render` gives YAML that `assign` reads back to the same value.
@@ -15,6 +16,10 @@ pub(crate) trait Value {
     /// The error is what was expected, to follow "expected".
     fn assign(&mut self, node: &Node) -> Result<(), &'static str>;
     fn render(&self) -> String;
+    /// Whether its text nests deeper than a list or a map of texts.
+    fn is_nested(&self) -> bool {
+        false
+    }
 }
 
 /// The stdout sink's form.
@@ -89,7 +94,7 @@ impl std::fmt::Debug for Endpoint {
 fn scalar<'a>(node: &'a Node, expected: &'static str) -> Result<&'a str, &'static str> {
     match node {
         Node::Scalar(text) => Ok(text),
-        Node::List(_) | Node::Map(_) => Err(expected),
+        Node::List(_) | Node::Map(_) | Node::Nested(_) => Err(expected),
     }
 }
 
@@ -281,6 +286,61 @@ impl Value for LogLevel {
     }
 }
 
+const MATCHINGS: [(Matching, &str); 2] = [(Matching::All, "all"), (Matching::First, "first")];
+
+impl Value for Matching {
+    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
+        *self = one_of(node, &MATCHINGS, "one of `all` or `first`")?;
+        Ok(())
+    }
+
+    fn render(&self) -> String {
+        MATCHINGS[*self as usize].1.to_owned()
+    }
+}
+
+impl Value for Vec<Selection> {
+    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
+        const EXPECTED: &str =
+            "a list such as `[{disable: {tag: network}}, {enable: {rule: Netcat*}}]`";
+        *self = structure(node).ok_or(EXPECTED)?;
+        Ok(())
+    }
+
+    fn render(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    fn is_nested(&self) -> bool {
+        true
+    }
+}
+
+impl Value for Vec<AppendOutput> {
+    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
+        const EXPECTED: &str = "a list of entries with `match`, `extra_output`, `extra_fields` and `suggested_output`, such as `[{match: {tags: [network]}, extra_output: \"fd=%fd.name\"}]`";
+        *self = structure(node).ok_or(EXPECTED)?;
+        Ok(())
+    }
+
+    fn render(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    fn is_nested(&self) -> bool {
+        true
+    }
+}
+
+/// A structure; in the environment and on the command line it is JSON.
+fn structure<T: serde::de::DeserializeOwned>(node: &Node) -> Option<T> {
+    match node {
+        Node::Nested(json) => serde_json::from_value(json.clone()).ok(),
+        Node::Scalar(text) => serde_json::from_str(text).ok(),
+        Node::List(_) | Node::Map(_) => None,
+    }
+}
+
 /// An empty text is no value.
 impl Value for Option<PathBuf> {
     fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
@@ -337,7 +397,7 @@ impl Value for BTreeMap<String, String> {
         const EXPECTED: &str = "a map of names to texts";
         *self = match node {
             Node::Map(entries) => entries.iter().cloned().collect(),
-            Node::List(_) => return Err(EXPECTED),
+            Node::List(_) | Node::Nested(_) => return Err(EXPECTED),
             Node::Scalar(text) => parts(text)
                 .map(|part| {
                     let (name, value) = part.split_once('=')?;
@@ -363,7 +423,7 @@ fn list(node: &Node) -> Option<Vec<String>> {
     match node {
         Node::List(items) => Some(items.clone()),
         Node::Scalar(text) => Some(parts(text).map(str::to_owned).collect()),
-        Node::Map(_) => None,
+        Node::Map(_) | Node::Nested(_) => None,
     }
 }
 

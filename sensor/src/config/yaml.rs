@@ -5,6 +5,8 @@ use std::fmt;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
+use serde_json::Value as Json;
+
 use crate::config::error::{Error, unknown};
 use crate::config::keys::{KEYS, Key, find};
 
@@ -14,6 +16,8 @@ pub(crate) enum Node {
     Scalar(String),
     List(Vec<String>),
     Map(Vec<(String, String)>),
+    /// Of keys whose values are structures.
+    Nested(Json),
 }
 
 impl Node {
@@ -116,7 +120,8 @@ impl Reader<'_> {
         let below = format!("{path}.");
         if let Some(key) = find(&path) {
             let value_at = tree.at;
-            match node(tree) {
+            let read = if key.is_nested() { Ok(nested(tree)) } else { node(tree) };
+            match read {
                 Ok(None) => {}
                 Ok(Some(node)) => self.settings.push(Setting { key, node, at: value_at }),
                 Err(at) => self.error(at, format!("too deep for the value of `{path}`")),
@@ -150,6 +155,22 @@ fn node(tree: Tree) -> Result<Option<Node>, Position> {
         ),
     };
     Ok(Some(node))
+}
+
+fn nested(tree: Tree) -> Option<Node> {
+    tree.value.is_some().then(|| Node::Nested(json(tree)))
+}
+
+/// The words for the two truths are no texts there.
+fn json(tree: Tree) -> Json {
+    match tree.value {
+        None => Json::Null,
+        Some(Value::Scalar(text)) => text.parse::<bool>().map_or(Json::String(text), Json::Bool),
+        Some(Value::List(items)) => items.into_iter().map(json).collect(),
+        Some(Value::Map(entries)) => {
+            entries.into_iter().map(|(name, _, value)| (name, json(value))).collect()
+        }
+    }
 }
 
 fn text(tree: Tree) -> Result<String, Position> {

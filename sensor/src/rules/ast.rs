@@ -36,6 +36,8 @@ pub enum ExprKind {
     Check(Box<Check>),
     /// A macro's name.
     Macro(String),
+    /// A part that could not be read; the reason is known already.
+    Unreadable,
 }
 
 /// One comparison.

@@ -1,5 +1,6 @@
 //! `append` and `override`: what an item does to an earlier one of the same name, key by key.
 
+use crate::fields::near::did_you_mean;
 use crate::rules::error::Code;
 use crate::rules::file::{EntryKind, Keys, Reading};
 use crate::rules::text::Place;
@@ -68,7 +69,10 @@ fn change(reading: &mut Reading<'_>, overrides: &Keys, key: &str, place: &Place)
         overrides.get(key).and_then(|node| node.scalar()).map(|scalar| scalar.text.text.as_str());
     let appendable = APPENDABLE.contains(&key);
     if !appendable && !REPLACEABLE.contains(&key) {
-        reading.fail(place.clone(), format!("Key '{key}' cannot be overridden"));
+        let message = format!("Key '{key}' cannot be overridden");
+        let mut finding = reading.entry.finding(Code::YamlValidate, place.clone(), message);
+        finding.hint = did_you_mean(key, APPENDABLE.iter().chain(REPLACEABLE));
+        reading.findings.push(finding);
         return None;
     }
     let change = match text {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::fields::near::did_you_mean;
 use crate::rules::changes::{Change, changes, no_base};
 use crate::rules::error::{Code, Finding, Item};
 use crate::rules::exceptions::{self, Exception};
@@ -19,6 +20,8 @@ pub struct Definitions {
     pub rules: Vec<RuleDefinition>,
     pub macros: HashMap<String, MacroDefinition>,
     pub lists: HashMap<String, ListDefinition>,
+    /// Where in `rules` each name stands.
+    numbers: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -156,15 +159,22 @@ impl Definitions {
             item,
             condition_place,
         };
-        match self.rules.iter_mut().find(|known| known.name == rule.name) {
+        match self.rule_named(&rule.name) {
             Some(known) if known.source != rule.source => {
                 let place = reading.entry.place.clone();
                 let message = "Rule has been re-defined with a different source";
                 reading.findings.push(reading.entry.finding(Code::Validate, place, message));
             }
             Some(known) => *known = rule,
-            None => self.rules.push(rule),
+            None => {
+                self.numbers.insert(rule.name.clone(), self.rules.len());
+                self.rules.push(rule);
+            }
         }
+    }
+
+    fn rule_named(&mut self, name: &str) -> Option<&mut RuleDefinition> {
+        self.rules.get_mut(*self.numbers.get(name)?)
     }
 
     /// A rule of nothing but a name and `enabled`.
@@ -240,7 +250,7 @@ impl Definitions {
         otherwise: &str,
     ) -> Option<&mut RuleDefinition> {
         let name = &reading.entry.name.text;
-        let known = self.rules.iter_mut().find(|rule| rule.name == *name);
+        let known = self.rule_named(name);
         if known.is_none() {
             let place = reading.entry.place.clone();
             reading.findings.push(reading.entry.finding(Code::Validate, place, otherwise));
@@ -286,8 +296,7 @@ impl Definitions {
         }
         let Some(changes) = changes(reading) else { return };
         if reading.entry.keys.get("items").is_none() {
-            let place = reading.entry.place.clone();
-            reading.fail(place, "Item has no mapping for key 'items'");
+            reading.missing("items");
             return;
         }
         let Some(items) = reading.texts("items") else { return };
@@ -360,7 +369,12 @@ fn priority(reading: &mut Reading<'_>) -> Option<Priority> {
     if priority.is_none() {
         let place = text.place(0..text.text.len());
         let mut finding = reading.entry.finding(Code::YamlValidate, place, "Invalid priority");
-        finding.hint = Some(format!("one of {}", Priority::NAMES.join(", ")));
+        let lower = text.text.to_lowercase();
+        let begun = Priority::NAMES.iter().find(|name| name.to_lowercase().starts_with(&lower));
+        let begun = begun.map(|name| format!("did you mean `{name}`?"));
+        finding.hint = begun
+            .or_else(|| did_you_mean(&lower, Priority::NAMES.map(str::to_lowercase)))
+            .or_else(|| Some(format!("one of {}", Priority::NAMES.join(", "))));
         reading.findings.push(finding);
     }
     priority

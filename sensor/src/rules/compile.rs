@@ -7,7 +7,7 @@ use crate::fields::near::did_you_mean;
 use crate::fields::operand::Several;
 use crate::fields::{Type, event_types};
 use crate::rules::ast::{
-    Check as Written, Constant, Expr, ExprKind, Function, Operator, Right, Span, Term,
+    Check as Written, Constant, Expr, ExprKind, Function, Modifier, Operator, Right, Span, Term,
 };
 use crate::rules::column::Columns;
 use crate::rules::constant;
@@ -19,10 +19,14 @@ use crate::rules::posix;
 use crate::rules::program::{
     Check, CheckId, ColumnId, ColumnKind, Comparison, Node, NodeId, Over, Program,
 };
-use crate::rules::test::Test;
+use crate::rules::test::{Bytes, Test};
+use crate::rules::trie::Trie;
 
 /// More checks than this in one condition, macros included, is an accident or an attack.
 const CHECKS_MAX: usize = 100_000;
+
+/// Deeper conditions, macros included, do not fit a thread's stack in a debug build.
+const DEPTH_MAX: usize = 500;
 
 /// A macro's condition, and where among the definitions it stands.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub struct Compiled {
     pub outline: Arc<Outline>,
     /// Checks of the condition with its macros written out.
     pub checks: usize,
+    /// How deep it nests with its macros written out.
+    pub depth: usize,
 }
 
 /// Collects the parts of a program.
@@ -56,6 +62,8 @@ pub struct Compiler<'a> {
     checks: HashMap<String, CheckId>,
     nodes: HashMap<Node, NodeId>,
     compiled_macros: HashMap<String, Result<Compiled, Vec<Fault>>>,
+    /// Levels between the condition and the part that is being compiled.
+    depth: usize,
     /// Warnings and lints of the condition that is being compiled, and of macros.
     pub notes: Vec<Fault>,
 }
@@ -73,6 +81,7 @@ impl<'a> Compiler<'a> {
             checks: HashMap::new(),
             nodes: HashMap::new(),
             compiled_macros: HashMap::new(),
+            depth: 0,
             notes: Vec::new(),
         }
     }
@@ -95,20 +104,38 @@ impl<'a> Compiler<'a> {
     }
 
     fn expr(&mut self, expr: &Expr) -> Outcome<Compiled> {
+        let too_deep = || {
+            let message =
+                format!("the condition nests deeper than {DEPTH_MAX} levels, its macros included");
+            one(Fault::new(Code::CompileCondition, expr.span.place(), message))
+        };
+        if self.depth > DEPTH_MAX {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        let compiled = self.part(expr);
+        self.depth -= 1;
+        compiled.and_then(|own| if own.depth > DEPTH_MAX { Err(too_deep()) } else { Ok(own) })
+    }
+
+    /// An error without a fault is one that is known already.
+    fn part(&mut self, expr: &Expr) -> Outcome<Compiled> {
         match &expr.kind {
+            ExprKind::Unreadable => Err(Vec::new()),
             ExprKind::And(operands) => self.join(operands, Node::And, Outline::And),
             ExprKind::Or(operands) => self.join(operands, Node::Or, Outline::Or),
             ExprKind::Not(inner) => {
                 let inner = self.expr(inner)?;
                 let node = self.node(Node::Not(inner.node));
-                Ok(Compiled { node, outline: Arc::new(Outline::Not(inner.outline)), ..inner })
+                let outline = Arc::new(Outline::Not(inner.outline));
+                Ok(Compiled { node, outline, depth: inner.depth + 1, ..inner })
             }
             ExprKind::Macro(name) => self.macro_named(name, &expr.span),
             ExprKind::Check(written) => {
                 let check = self.check(written, &expr.span)?;
                 let outline = Outline::Check { check, text: expr.span.as_str().into() };
                 let node = self.node(Node::Check(check));
-                Ok(Compiled { node, outline: Arc::new(outline), checks: 1 })
+                Ok(Compiled { node, outline: Arc::new(outline), checks: 1, depth: 1 })
             }
         }
     }
@@ -121,24 +148,27 @@ impl<'a> Compiler<'a> {
     ) -> Outcome<Compiled> {
         let mut compiled = Vec::with_capacity(operands.len());
         let mut faults = Vec::new();
+        let mut is_whole = true;
         for operand in operands {
             match self.expr(operand) {
                 Ok(operand) => compiled.push(operand),
                 // What is wrong with a macro is said once, however often it is used.
                 Err(more) => {
+                    is_whole = false;
                     let fresh: Vec<Fault> =
                         more.into_iter().filter(|fault| !faults.contains(fault)).collect();
                     faults.extend(fresh);
                 }
             }
         }
-        if !faults.is_empty() {
+        if !is_whole {
             return Err(faults);
         }
         let nodes = compiled.iter().map(|operand| operand.node).collect();
         Ok(Compiled {
             node: self.node(node(nodes)),
             checks: compiled.iter().fold(0, |sum, one| sum.saturating_add(one.checks)),
+            depth: compiled.iter().map(|one| one.depth).max().unwrap_or(0) + 1,
             outline: Arc::new(outline(compiled.into_iter().map(|one| one.outline).collect())),
         })
     }
@@ -161,7 +191,8 @@ impl<'a> Compiler<'a> {
             compiled
         }?;
         let body = compiled.outline;
-        Ok(Compiled { outline: Arc::new(Outline::Macro { name: name.into(), body }), ..compiled })
+        let outline = Arc::new(Outline::Macro { name: name.into(), body });
+        Ok(Compiled { outline, depth: compiled.depth + 1, ..compiled })
     }
 
     /// The node's id; equal nodes have one.
@@ -200,21 +231,19 @@ impl<'a> Compiler<'a> {
                     );
                     return Err(one(fault.hint(format!("write `({})`", constant.span.as_str()))));
                 }
-                let test =
-                    constant::any_of(value_type, written.operator, &constants).map_err(one)?;
+                let test = constant::any_of(value_type, written.operator, &constants)?;
                 (Comparison::Test(test), quoted_list(&constants))
             }
             Right::List(constants) => {
                 let constants = self.expand(written, constants)?;
-                let test =
-                    constant::any_of(value_type, written.operator, &constants).map_err(one)?;
+                let test = constant::any_of(value_type, written.operator, &constants)?;
                 (Comparison::Test(test), quoted_list(&constants))
             }
             Right::Modified(modifier, constants) => {
                 let constants = self.expand(written, constants)?;
                 let tests = self.modified(column, written.operator, &constants)?;
                 let text = format!("{} {}", modifier.name(), quoted_list(&constants));
-                (Comparison::Modified(*modifier, tests), text)
+                (modified(*modifier, written.operator, tests, &constants), text)
             }
             Right::Term(term) => {
                 let right = self.right_column(written, column, term)?;
@@ -230,7 +259,7 @@ impl<'a> Compiler<'a> {
 
     fn intern(&mut self, key: String, check: Check) -> CheckId {
         *self.checks.entry(key).or_insert_with(|| {
-            self.program.checks.push(check);
+            self.program.push_check(check);
             self.program.checks.len() - 1
         })
     }
@@ -386,11 +415,29 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// A comparison with a modifier. Any of many prefixes is one look into a tree of them.
+fn modified(
+    modifier: Modifier,
+    operator: Operator,
+    tests: Box<[(Test, Over)]>,
+    constants: &[Constant],
+) -> Comparison {
+    if (modifier, operator) == (Modifier::AnyOf, Operator::StartsWith) {
+        let trie = Trie::of(constants.iter().map(|constant| &constant.value));
+        return Comparison::Test(Test::Bytes(Bytes::AnyPrefix(Box::new(trie))));
+    }
+    Comparison::Modified(modifier, tests)
+}
+
 /// An error about a macro's name that nothing defines.
 pub fn undefined_macro(name: &str, span: &Span, macros: &Macros) -> Fault {
     let message = format!("Undefined macro '{name}' used in filter.");
-    Fault::new(Code::Validate, span.place(), message)
-        .maybe_hint(did_you_mean(name, macros.keys().map(String::as_str)))
+    let hint = match name {
+        "not" => Some("`not` needs a condition after it".to_owned()),
+        "and" | "or" => Some(format!("`{name}` needs a condition before and after it")),
+        _ => did_you_mean(name, macros.keys().map(String::as_str)),
+    };
+    Fault::new(Code::Validate, span.place(), message).maybe_hint(hint)
 }
 
 fn one(fault: Fault) -> Vec<Fault> {

@@ -58,11 +58,14 @@ pub fn one(value_type: Type, operator: Operator, constant: &Constant) -> Compile
     })
 }
 
-/// Membership in a list, for `in`, `intersects` and `pmatch`.
-pub fn any_of(value_type: Type, operator: Operator, constants: &[Constant]) -> Compiled<Test> {
-    for constant in constants {
-        checked_length(value_type, constant)?;
-    }
+/// Membership in a list, for `in`, `intersects` and `pmatch`; every constant that is wrong is
+/// reported.
+pub fn any_of(
+    value_type: Type,
+    operator: Operator,
+    constants: &[Constant],
+) -> Result<Test, Vec<Fault>> {
+    each(constants, |constant| checked_length(value_type, constant))?;
     if operator == Operator::PMatch {
         let paths = constants.iter().map(|constant| &*constant.value);
         return Ok(Test::Bytes(Bytes::Path(Box::new(PathTrie::new(paths)))));
@@ -72,17 +75,28 @@ pub fn any_of(value_type: Type, operator: Operator, constants: &[Constant]) -> C
             let set = constants.iter().map(|constant| constant.value.clone().into());
             Test::Bytes(Bytes::OneOf(set.collect()))
         }
-        Type::Bool => return booleans(constants),
-        Type::Ip => Test::Ips(constants.iter().map(ip).collect::<Result<_, _>>()?),
-        Type::Net => {
-            let networks = constants.iter().map(network).collect::<Result<_, _>>()?;
-            Test::Networks { networks, inside: true }
-        }
-        _ => {
-            let numbers = constants.iter().map(|constant| number(value_type, constant));
-            Test::Numbers(numbers.collect::<Result<_, _>>()?)
-        }
+        Type::Bool => booleans(&each(constants, boolean)?),
+        Type::Ip => Test::Ips(each(constants, ip)?.into_iter().collect()),
+        Type::Net => Test::Networks { networks: each(constants, network)?.into(), inside: true },
+        _ => Test::Numbers(
+            each(constants, |constant| number(value_type, constant))?.into_iter().collect(),
+        ),
     })
+}
+
+/// What each constant is, or what is wrong with each that is nothing.
+fn each<T>(
+    constants: &[Constant],
+    read: impl Fn(&Constant) -> Compiled<T>,
+) -> Result<Vec<T>, Vec<Fault>> {
+    let (mut values, mut faults) = (Vec::with_capacity(constants.len()), Vec::new());
+    for constant in constants {
+        match read(constant) {
+            Ok(value) => values.push(value),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(faults) }
 }
 
 fn bytes(operator: Operator, constant: &Constant) -> Compiled<Bytes> {
@@ -127,21 +141,24 @@ fn hexadecimal(constant: &Constant) -> Compiled<Vec<u8>> {
 }
 
 fn boolean(constant: &Constant) -> Compiled<bool> {
-    match &*constant.value {
-        b"true" => Ok(true),
-        b"false" => Ok(false),
-        _ => Err(fault(constant, format!("{} is not `true` or `false`", shown(constant)))),
-    }
+    let meant = match &*constant.value {
+        b"true" => return Ok(true),
+        b"false" => return Ok(false),
+        b"yes" | b"True" | b"TRUE" | b"1" | b"on" => Some("true"),
+        b"no" | b"False" | b"FALSE" | b"0" | b"off" => Some("false"),
+        _ => None,
+    };
+    let fault = fault(constant, format!("{} is not `true` or `false`", shown(constant)));
+    Err(fault.maybe_hint(meant.map(|meant| format!("write `{meant}`"))))
 }
 
-fn booleans(constants: &[Constant]) -> Compiled<Test> {
-    let values = constants.iter().map(boolean).collect::<Result<Vec<_>, _>>()?;
-    Ok(match (values.contains(&true), values.contains(&false)) {
+fn booleans(values: &[bool]) -> Test {
+    match (values.contains(&true), values.contains(&false)) {
         (true, true) => Test::AnyBool,
         (true, false) => Test::Bool { value: true, equal: true },
         (false, true) => Test::Bool { value: false, equal: true },
         (false, false) => Test::Never,
-    })
+    }
 }
 
 fn ip(constant: &Constant) -> Compiled<std::net::IpAddr> {
@@ -149,9 +166,10 @@ fn ip(constant: &Constant) -> Compiled<std::net::IpAddr> {
     text.parse().ok().ok_or_else(|| {
         let fault = fault(constant, format!("`{text}` is not an IP address"));
         let is_network = text.contains('/');
-        fault.maybe_hint(
-            is_network.then(|| "networks are compared with `fd.net` and the like".to_owned()),
-        )
+        fault.maybe_hint(is_network.then(|| {
+            "networks are tested with `fd.net`, `fd.cnet`, `fd.snet`, `fd.lnet` and `fd.rnet`"
+                .to_owned()
+        }))
     })
 }
 
@@ -176,18 +194,50 @@ fn number(value_type: Type, constant: &Constant) -> Compiled<i128> {
     let number: Option<i128> = text.parse().ok();
     let Some(number) = number else {
         let fault = fault(constant, format!("{} is not a valid number", shown(constant)));
-        return Err(match value_type {
-            Type::Port => fault.hint("neither a port nor the name of a service"),
-            Type::Duration | Type::Time => fault.hint("write nanoseconds as a whole number"),
-            _ if text.starts_with("0x") => fault.hint("write it in decimal"),
-            _ => fault,
-        });
+        return Err(fault.maybe_hint(meant_number(value_type, &text)));
     };
     let (least, most) = value_type.range().unwrap_or((i128::MIN, i128::MAX));
     if !(least..=most).contains(&number) {
         return Err(fault(constant, format!("{number} is not within {least} to {most}")));
     }
     Ok(number)
+}
+
+/// What to write instead of a text that is no number here.
+fn meant_number(value_type: Type, text: &str) -> Option<String> {
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    if let Some(digits) = hexadecimal {
+        let number = i128::from_str_radix(digits, 16).ok();
+        return Some(number.map_or_else(
+            || "write it in decimal".to_owned(),
+            |number| format!("write it in decimal: {number}"),
+        ));
+    }
+    match value_type {
+        Type::Port => Some("neither a port nor the name of a service".to_owned()),
+        Type::Duration | Type::Time => {
+            let nanoseconds = nanoseconds(text).map(|number| format!(": {number}"));
+            Some(format!("write whole nanoseconds{}", nanoseconds.unwrap_or_default()))
+        }
+        _ => {
+            text.parse::<f64>().is_ok().then(|| "write a whole number without exponent".to_owned())
+        }
+    }
+}
+
+/// The nanoseconds of `5s` and the like.
+fn nanoseconds(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 6] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let (number, factor) =
+        UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 fn checked_length(value_type: Type, constant: &Constant) -> Compiled<()> {

@@ -92,6 +92,13 @@ codes! {
     PluginNotPresent Lint "SENSOR_PLUGIN_NOT_PRESENT" "Required plugin is not part of this program"
 }
 
+impl Code {
+    /// True for what a schema of rules files would refuse.
+    pub const fn is_of_schema(self) -> bool {
+        matches!(self, Self::YamlParse | Self::YamlValidate | Self::UnknownKey | Self::UnknownItem)
+    }
+}
+
 /// A finding before its surroundings are known: what a parser or compiler reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -143,9 +150,10 @@ impl Finding {
         let gutter = " ".repeat(number.len());
         // Writing to a string cannot fail.
         writeln!(text, "{gutter}--> {}:{}:{}", file.name, position.line, position.column).ok();
+        let (line, caret) = self.marked(file, position.column);
         writeln!(text, "{gutter} |").ok();
-        writeln!(text, "{number} | {}", printable(file.line(self.place.bytes.start))).ok();
-        write!(text, "{gutter} | {}", self.caret(file, position.column)).ok();
+        writeln!(text, "{number} | {line}").ok();
+        write!(text, "{gutter} | {caret}").ok();
         if let Some(hint) = &self.hint {
             text.push(' ');
             text.push_str(hint);
@@ -154,15 +162,32 @@ impl Finding {
         text
     }
 
-    fn caret(&self, file: &File, column: usize) -> String {
+    /// The line, and below it a caret under the place.
+    pub fn snippet(&self, files: &[File]) -> String {
+        let Some(file) = files.get(self.place.file) else { return String::new() };
+        let (line, caret) = self.marked(file, file.position(self.place.bytes.start).column);
+        format!("{line}\n{caret}\n")
+    }
+
+    /// The line and its caret. Of a line that is longer than a page is wide, the part around it.
+    fn marked(&self, file: &File, column: usize) -> (String, String) {
+        const WIDTH_MAX: usize = 160;
+        const BEFORE_MAX: usize = 60;
         let line = file.line(self.place.bytes.start);
-        let rest = line.chars().count().saturating_sub(column - 1);
+        let is_long = line.len() > WIDTH_MAX;
+        let skipped = if is_long { (column - 1).saturating_sub(BEFORE_MAX) } else { 0 };
+        let shown = if is_long { WIDTH_MAX } else { usize::MAX };
+        let line: String = line.chars().skip(skipped).take(shown).collect();
+        let before = column - 1 - skipped;
+        let rest = line.chars().count().saturating_sub(before);
         let marked = file
             .content
             .get(self.place.bytes.clone())
             .map_or(1, |marked| marked.lines().next().unwrap_or_default().chars().count());
         let width = marked.clamp(1, rest.max(1));
-        format!("{}{}", " ".repeat(column - 1), "^".repeat(width))
+        let start = if skipped > 0 { "… " } else { "" };
+        let indent = " ".repeat(before + start.chars().count());
+        (format!("{start}{}", printable(&line)), format!("{indent}{}", "^".repeat(width)))
     }
 }
 

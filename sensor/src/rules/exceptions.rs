@@ -108,7 +108,7 @@ fn one(reading: &mut Reading<'_>, node: &Node, complete: bool) -> Option<Excepti
     };
     item.name.clone_from(&name.text.text);
     let fields = names(keys.get("fields"));
-    let mut exception = Exception {
+    let exception = Exception {
         name: item.name.clone(),
         comps: names(keys.get("comps")),
         values: keys.get("values").and_then(Node::sequence).unwrap_or_default().to_vec(),
@@ -117,15 +117,21 @@ fn one(reading: &mut Reading<'_>, node: &Node, complete: bool) -> Option<Excepti
     };
     if exception.fields.is_none() && complete {
         warn(reading, Code::YamlValidate, &exception, "Item has no mapping for key 'fields'");
+        if let Some(finding) = reading.findings.last_mut() {
+            finding.hint = keys.meant("fields", KEYS);
+        }
         return None;
     }
-    if let Err(fault) = validate(&mut exception) {
+    let faults = validate(&exception);
+    if !faults.is_empty() {
         let within = vec![reading.entry.item(), exception.item];
-        reading.findings.push(fault.within(within));
+        reading.findings.extend(faults.into_iter().map(|fault| fault.within(within.clone())));
         return None;
     }
     Some(exception)
 }
+
+const KEYS: &[&str] = &["name", "fields", "comps", "values"];
 
 fn names(node: Option<&Node>) -> Option<Names> {
     match &node?.kind {
@@ -137,37 +143,37 @@ fn names(node: Option<&Node>) -> Option<Names> {
     }
 }
 
-/// Checks fields and comparisons, whether there are values or not.
-fn validate(exception: &mut Exception) -> Result<(), Fault> {
-    let Some(fields) = &exception.fields else { return Ok(()) };
+/// Checks fields and comparisons, whether there are values or not; reports all that is wrong.
+fn validate(exception: &Exception) -> Vec<Fault> {
+    let Some(fields) = &exception.fields else { return Vec::new() };
     let place = exception.item.place.clone();
-    let fail = |message: &str| Err(Fault::new(Code::Validate, place.clone(), message));
+    let fault = |message: &str| Fault::new(Code::Validate, place.clone(), message);
+    let mut faults: Vec<Fault> =
+        fields.all().iter().filter_map(|field| term(field).err()).collect();
     match (fields, &exception.comps) {
         (Names::One(_), Some(Names::Several(_))) => {
-            return fail("Fields and comps must both be strings or both be lists");
+            faults.push(fault("Fields and comps must both be strings or both be lists"));
         }
         (Names::Several(_), Some(Names::One(_))) => {
-            return fail("Fields and comps lists must have equal length");
+            faults.push(fault("Fields and comps lists must have equal length"));
         }
         (Names::Several(fields), Some(Names::Several(comps))) if fields.len() != comps.len() => {
-            return fail("Fields and comps lists must have equal length");
+            faults.push(fault("Fields and comps lists must have equal length"));
         }
         _ => {}
     }
-    for field in fields.all() {
-        term(field)?;
-    }
-    let comps = exception.comps.as_ref().map(Names::all).unwrap_or_default();
-    for comp in comps {
-        let (operator, modifier) = comparison(comp)?;
-        let takes_list = operator.arity() == Arity::List || modifier.is_some();
-        if matches!(fields, Names::One(_)) && !takes_list {
-            return fail(
-                "When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier operator (e.g. startswith oneof)",
-            );
+    for comp in exception.comps.as_ref().map(Names::all).unwrap_or_default() {
+        match comparison(comp) {
+            Err(wrong) => faults.push(wrong),
+            Ok((operator, modifier)) => {
+                let takes_list = operator.arity() == Arity::List || modifier.is_some();
+                if matches!(fields, Names::One(_)) && !takes_list {
+                    faults.push(fault("When fields is a single value, comps must be one of (in, pmatch, intersects) or a modifier operator (e.g. startswith oneof)"));
+                }
+            }
         }
     }
-    Ok(())
+    faults
 }
 
 fn term(field: &Text) -> Result<Term, Fault> {

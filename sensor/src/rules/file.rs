@@ -1,6 +1,6 @@
 //! YAML nodes → items of a rules file: rules, macros, lists and requirements, not yet merged.
 
-use crate::fields::near::did_you_mean;
+use crate::fields::near::{did_you_mean, nearest};
 use crate::rules::error::{Code, Fault, Finding, Item};
 use crate::rules::text::{Place, Text};
 use crate::rules::yaml::{Kind, Node, Scalar};
@@ -101,7 +101,20 @@ pub fn read(documents: &[Node], findings: &mut Vec<Finding>) -> Vec<Entry> {
             Kind::Sequence(items) => {
                 entries.extend(items.iter().filter_map(|item| entry(item, findings)));
             }
-            _ => findings
+            Kind::Mapping(entries) => {
+                let mut finding =
+                    invalid(&document.place, "Rules content is not yaml array of objects");
+                let first = entries.first().and_then(|(key, _)| key.scalar());
+                let first = first.map_or("", |key| &key.text.text);
+                let known = EntryKind::ALL.iter().any(|kind| kind.key() == first);
+                finding.hint = Some(if known {
+                    format!("begin the item with `- `: `- {first}: …`")
+                } else {
+                    format!("remove `{first}:`: the items stand in a list of their own")
+                });
+                findings.push(finding);
+            }
+            Kind::Scalar(_) => findings
                 .push(invalid(&document.place, "Rules content is not yaml array of objects")),
         }
     }
@@ -178,6 +191,18 @@ impl Keys {
         self.entries.iter().find(|(known, _)| known == name).map(|(_, node)| node)
     }
 
+    /// A hint at a key of another name that stands where this one should.
+    pub fn meant(&self, key: &str, known: &[&str]) -> Option<String> {
+        let strangers = self.entries.iter().map(|(name, _)| name.as_str());
+        let mut strangers = strangers.filter(|name| !known.contains(name));
+        let is_meant = |name: &str| {
+            let (short, long) = if name.len() < key.len() { (name, key) } else { (key, name) };
+            short.len() > 2 && long.starts_with(short) || nearest(name, [key]).is_some()
+        };
+        let name = strangers.find(|name| is_meant(name))?;
+        Some(format!("`{name}` is no key: write `{key}`"))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = (&str, &Place)> {
         self.entries.iter().map(|(name, _)| name.as_str()).zip(&self.places)
     }
@@ -218,11 +243,19 @@ impl Reading<'_> {
         self.findings.push(self.entry.finding(Code::YamlValidate, place, message));
     }
 
+    /// An error about a key that must be there, and is not.
+    pub fn missing(&mut self, key: &str) {
+        let place = self.entry.place.clone();
+        let message = format!("Item has no mapping for key '{key}'");
+        let mut finding = self.entry.finding(Code::YamlValidate, place, message);
+        finding.hint = self.entry.keys.meant(key, self.entry.kind.known_keys());
+        self.findings.push(finding);
+    }
+
     /// A text that must be there.
     pub fn required(&mut self, key: &str) -> Option<Text> {
         if self.entry.keys.get(key).is_none() {
-            let place = self.entry.place.clone();
-            self.fail(place, format!("Item has no mapping for key '{key}'"));
+            self.missing(key);
             return None;
         }
         self.text(key)

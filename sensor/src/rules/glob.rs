@@ -48,6 +48,15 @@ impl Glob {
         !pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
     }
 
+    /// Bytes that it holds.
+    pub fn memory(&self) -> usize {
+        let classes = self.parts.iter().map(|part| match part {
+            Part::Class { ranges, .. } => size_of_val(&**ranges),
+            Part::Byte(_) | Part::One | Part::Any => 0,
+        });
+        size_of_val(&*self.parts) + classes.sum::<usize>()
+    }
+
     pub fn matches(&self, text: &[u8]) -> bool {
         let (mut part, mut byte) = (0, 0);
         // Where to go on when the match after the last `*` fails: one byte further.

@@ -12,6 +12,7 @@ use crate::rules::program::{
     Access, Check, ColumnId, Comparison, Evaluation, Node, NodeId, Over, Program,
 };
 use crate::rules::test::{Bytes, Ordering, Test};
+use crate::rules::trie::Trie;
 
 /// The rules of one event type, by what they require.
 #[derive(Debug, Default)]
@@ -41,6 +42,9 @@ type Guard = Vec<(ColumnId, Key)>;
 /// Reading a column for one rule alone is worth as much as evaluating the rule; for this many
 /// units of cost, another rule must profit too.
 const COST_PER_RULE: u32 = 6;
+
+/// Longer lists are looked up by their own checks: each event type would keep a copy of them.
+const KEYS_MAX: usize = 1024;
 
 impl Guards {
     /// Guards for conditions in the order of their rules.
@@ -84,6 +88,16 @@ impl Guards {
                 Key::Prefix(text) => self.columns[index].prefixes.insert(&text, rule),
             }
         }
+    }
+
+    /// Bytes that they hold.
+    pub fn memory(&self) -> usize {
+        let columns = self.columns.iter().map(|own| {
+            let keys = own.exact.iter().map(|(key, rules)| key.len() + size_of_val(&**rules) + 32);
+            let slots = own.exact.capacity() * size_of::<(Box<[u8]>, Vec<u32>)>();
+            keys.sum::<usize>() + slots + own.prefixes.memory()
+        });
+        size_of_val(&*self.always) + columns.sum::<usize>()
     }
 
     /// Collects the rules that the event may match, in their order.
@@ -153,81 +167,17 @@ fn of_check(program: &Program, check: &Check) -> Option<Guard> {
 
 fn keys(operand: &Test) -> Option<Vec<Key>> {
     let Test::Bytes(bytes) = operand else { return None };
+    if matches!(bytes, Bytes::OneOf(texts) if texts.len() > KEYS_MAX) {
+        return None;
+    }
     Some(match bytes {
         Bytes::Equal(text) | Bytes::Ordered(Ordering::Equal, text) => {
             vec![Key::Exact(text.clone())]
         }
         Bytes::OneOf(texts) => texts.iter().cloned().map(Key::Exact).collect(),
         Bytes::StartsWith(text) => vec![Key::Prefix(text.clone())],
+        Bytes::AnyPrefix(trie) => trie.prefixes().into_iter().map(Key::Prefix).collect(),
         _ => return None,
     })
-}
-
-/// Prefixes by their bytes. Looking up ends at the first byte that no prefix has.
-#[derive(Debug)]
-struct Trie {
-    nodes: Vec<TrieNode>,
-}
-
-#[derive(Debug, Default)]
-struct TrieNode {
-    rules: Vec<u32>,
-    /// Sorted by byte.
-    children: Vec<(u8, usize)>,
-}
-
-impl Default for Trie {
-    fn default() -> Self {
-        Self { nodes: vec![TrieNode::default()] }
-    }
-}
-
-impl Trie {
-    fn insert(&mut self, prefix: &[u8], rule: u32) {
-        let mut node = 0;
-        for byte in prefix {
-            node = match self.nodes[node].children.binary_search_by_key(byte, |(own, _)| *own) {
-                Ok(at) => self.nodes[node].children[at].1,
-                Err(at) => {
-                    let child = self.nodes.len();
-                    self.nodes.push(TrieNode::default());
-                    self.nodes[node].children.insert(at, (*byte, child));
-                    child
-                }
-            };
-        }
-        self.nodes[node].rules.push(rule);
-    }
-
-    fn collect(&self, text: &[u8], rules: &mut Vec<u32>) {
-        let mut node = &self.nodes[0];
-        rules.extend_from_slice(&node.rules);
-        for byte in text {
-            let Ok(at) = node.children.binary_search_by_key(byte, |(own, _)| *own) else { return };
-            node = &self.nodes[node.children[at].1];
-            rules.extend_from_slice(&node.rules);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Trie;
-
-    #[test]
-    fn a_trie_finds_every_prefix() {
-        let mut trie = Trie::default();
-        for (rule, prefix) in ["/etc/", "/etc", "/e", "", "/usr", "/etc/ssh"].iter().enumerate() {
-            trie.insert(prefix.as_bytes(), u32::try_from(rule).unwrap());
-        }
-        let find = |text: &str| {
-            let mut rules = Vec::new();
-            trie.collect(text.as_bytes(), &mut rules);
-            rules
-        };
-        assert_eq!(find("/etc/passwd"), [3, 2, 1, 0]);
-        assert_eq!(find("/usr/bin"), [3, 4]);
-        assert_eq!(find("x"), [3]);
-        assert_eq!(find("/et"), [3, 2]);
-    }
+    .filter(|keys: &Vec<Key>| keys.len() <= KEYS_MAX)
 }

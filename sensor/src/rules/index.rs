@@ -17,14 +17,17 @@ use crate::rules::test::{Bytes, Ordering as Compare, Set, Test};
 /// Rules by event type.
 #[derive(Debug, Default)]
 pub struct Index {
-    by_type: HashMap<String, Bucket, std::hash::BuildHasherDefault<crate::rules::hash::Hasher>>,
-    /// For event types that no rule names.
-    other: Bucket,
+    by_type: HashMap<String, usize, std::hash::BuildHasherDefault<crate::rules::hash::Hasher>>,
+    /// The first is for event types that no rule names.
+    buckets: Vec<Bucket>,
 }
 
-#[derive(Debug, Default)]
+/// Rules by number, with what is left of their conditions.
+type Rules = Vec<(usize, NodeId)>;
+
+#[derive(Debug)]
 struct Bucket {
-    rules: Vec<(usize, NodeId)>,
+    rules: Rules,
     guards: Guards,
     /// Events that were tried.
     events: AtomicU64,
@@ -46,7 +49,11 @@ impl Index {
     pub fn build(compiler: &mut Compiler<'_>, rules: &[(usize, NodeId)]) -> Self {
         let mut types: BTreeSet<String> = mentioned(&compiler.program);
         types.extend(event_types::DELIVERED.iter().map(|name| (*name).to_owned()));
-        let mut index = Self::default();
+        let mut index = Self {
+            buckets: vec![Bucket::new(&compiler.program, rules.to_vec())],
+            ..Self::default()
+        };
+        let mut known_buckets: HashMap<Rules, usize> = [(rules.to_vec(), 0)].into();
         for name in types {
             let mut memo = HashMap::new();
             let known = Known { event_type: &name, direction: true };
@@ -55,11 +62,24 @@ impl Index {
                 .map(|(rule, node)| (*rule, specialise(compiler, *node, known, &mut memo)));
             let possible: Vec<_> = specialised.collect();
             let is_possible = |node: NodeId| compiler.program.nodes[node] != Node::Constant(false);
-            let rules = possible.into_iter().filter(|(_, node)| is_possible(*node)).collect();
-            index.by_type.insert(name, Bucket::new(&compiler.program, rules));
+            let rules: Rules =
+                possible.into_iter().filter(|(_, node)| is_possible(*node)).collect();
+            // Types that the same rules want share what is known of them.
+            let bucket = *known_buckets.entry(rules).or_insert_with_key(|rules| {
+                index.buckets.push(Bucket::new(&compiler.program, rules.clone()));
+                index.buckets.len() - 1
+            });
+            index.by_type.insert(name, bucket);
         }
-        index.other = Bucket::new(&compiler.program, rules.to_vec());
         index
+    }
+
+    /// Bytes that it holds.
+    pub fn memory(&self) -> usize {
+        let buckets = self.buckets.iter().map(|bucket| {
+            size_of::<Bucket>() + size_of_val(&*bucket.rules) + bucket.guards.memory()
+        });
+        buckets.sum::<usize>() + self.by_type.capacity() * (size_of::<(String, usize)>() + 16)
     }
 
     /// True when an event of this type may match the rule.
@@ -68,7 +88,7 @@ impl Index {
     }
 
     fn bucket(&self, event_type: &str) -> &Bucket {
-        self.by_type.get(event_type).unwrap_or(&self.other)
+        &self.buckets[self.by_type.get(event_type).copied().unwrap_or(0)]
     }
 
     /// Visits the rules whose conditions the event satisfies, in order, until `matched` says no.
@@ -94,16 +114,13 @@ impl Index {
     }
 
     pub fn wanted(&self) -> impl Iterator<Item = &'static str> {
-        event_types::DELIVERED
-            .iter()
-            .copied()
-            .filter(|name| self.by_type.get(*name).is_some_and(|bucket| !bucket.rules.is_empty()))
+        event_types::DELIVERED.iter().copied().filter(|name| !self.bucket(name).rules.is_empty())
     }
 
     /// Events that each rule was tried against.
     pub fn evaluated(&self, rules: usize) -> Vec<u64> {
         let mut counts = vec![0; rules];
-        for bucket in self.by_type.values().chain([&self.other]) {
+        for bucket in &self.buckets {
             let events = bucket.events.load(Ordering::Relaxed);
             for (rule, _) in &bucket.rules {
                 counts[*rule] += events;
@@ -114,7 +131,7 @@ impl Index {
 }
 
 impl Bucket {
-    fn new(program: &Program, rules: Vec<(usize, NodeId)>) -> Self {
+    fn new(program: &Program, rules: Rules) -> Self {
         let conditions: Vec<NodeId> = rules.iter().map(|(_, node)| *node).collect();
         let guards = Guards::build(program, &conditions);
         Self { rules, guards, events: AtomicU64::new(0) }

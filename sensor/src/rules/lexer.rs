@@ -18,6 +18,10 @@ impl Lexer {
         Self { text, at: 0 }
     }
 
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
     pub fn at(&self) -> usize {
         self.at
     }
@@ -71,12 +75,39 @@ impl Lexer {
 
     /// A word that must be followed by a blank or by `(`.
     pub fn keyword(&mut self, word: &str) -> bool {
-        let Some(after) = self.rest().strip_prefix(word) else { return false };
-        let taken = after.starts_with(|char| is_blank(char) || char == '(');
+        let taken = self.sees_keyword(word);
         if taken {
             self.at += word.len();
         }
         taken
+    }
+
+    /// Goes to the `and`, the `or` or the `)` that ends the operand that began at `start`.
+    pub fn skip_operand(&mut self, start: usize) {
+        self.at = start;
+        let mut depth = 0_usize;
+        while let Some(char) = self.rest().chars().next() {
+            let is_word = self.at > start && self.text.text[..self.at].ends_with(is_blank);
+            let ends = is_word && (self.sees_keyword("and") || self.sees_keyword("or"));
+            match char {
+                ')' if depth == 0 => return,
+                _ if depth == 0 && ends => return,
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                '"' | '\'' => {
+                    let after = &self.rest()[1..];
+                    self.at += after.find(char).unwrap_or(after.len());
+                }
+                _ => {}
+            }
+            self.at = (self.at + char.len_utf8()).min(self.text.text.len());
+        }
+    }
+
+    fn sees_keyword(&self, word: &str) -> bool {
+        self.rest()
+            .strip_prefix(word)
+            .is_some_and(|after| after.starts_with(|char| is_blank(char) || char == '('))
     }
 
     /// A word that is followed by `(` at once.

@@ -1,5 +1,6 @@
 //! Files → a [`Ruleset`], or everything that is wrong with them. `check` and `run` both use it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -15,7 +16,7 @@ use crate::rules::options::{Matching, Options};
 use crate::rules::program::NodeId;
 use crate::rules::template::Template;
 use crate::rules::text::{File, Text};
-use crate::rules::{Rule, Ruleset, exceptions, file, lint, parser, yaml};
+use crate::rules::{Rule, Ruleset, added, exceptions, file, lint, parser, yaml};
 
 /// What a load came to.
 #[derive(Debug)]
@@ -24,8 +25,13 @@ pub struct Loaded {
     pub ruleset: Option<Ruleset>,
     /// Errors, warnings and lints, in the order of the files.
     pub findings: Vec<Finding>,
+    /// Findings beyond those, which nobody would read to the end.
+    pub omitted: usize,
     pub files: Vec<File>,
 }
+
+/// Errors, and findings of other kinds, that are kept.
+const FINDINGS_MAX: usize = 1000;
 
 impl Loaded {
     pub fn errors(&self) -> impl Iterator<Item = &Finding> {
@@ -51,10 +57,26 @@ impl Ruleset {
         let definitions = collect(&entries, &mut findings);
         let ruleset = compile(definitions, options, &mut findings);
         findings.sort_by_key(|finding| (finding.place.file, finding.place.bytes.start));
-        findings.dedup();
+        // What is wrong with a macro is wrong once, however many rules use it.
+        let mut said = HashSet::new();
+        findings.retain(|one| said.insert((one.place.clone(), one.code, one.message.clone())));
         let failed = findings.iter().any(|finding| finding.severity() == Severity::Error);
-        Loaded { ruleset: (!failed).then_some(ruleset), findings, files }
+        let omitted = shorten(&mut findings);
+        Loaded { ruleset: (!failed).then_some(ruleset), findings, omitted, files }
     }
+}
+
+/// Keeps the first findings; returns how many went.
+fn shorten(findings: &mut Vec<Finding>) -> usize {
+    let before = findings.len();
+    let (mut errors, mut others) = (0, 0);
+    findings.retain(|finding| {
+        let is_error = finding.severity() == Severity::Error;
+        let count = if is_error { &mut errors } else { &mut others };
+        *count += 1;
+        *count <= FINDINGS_MAX
+    });
+    before - findings.len()
 }
 
 /// Compiles one condition as a ruleset of one rule; macros and lists come from `files`.
@@ -82,7 +104,7 @@ pub fn condition(text: &str, mut files: Vec<File>) -> (Option<Ruleset>, Vec<Find
 }
 
 fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Finding>) -> Ruleset {
-    let Definitions { rules, macros, lists } = definitions;
+    let Definitions { rules, macros, lists, .. } = definitions;
     let list_items: Vec<Item> = lists.values().map(|list| list.item.clone()).collect();
     let lists = Lists::new(lists.into_iter().map(|(name, one)| (name, one.list)).collect());
     lists.use_nested();
@@ -95,9 +117,11 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
                 Ok(expr) => {
                     Some((name, Macro { expr: Arc::new(expr), first: one.first, last: one.last }))
                 }
-                Err(fault) => {
-                    findings.push(fault.within(vec![one.item]));
-                    None
+                Err(broken) => {
+                    let within = || vec![one.item.clone()];
+                    findings.extend(broken.faults.into_iter().map(|fault| fault.within(within())));
+                    let expr = Arc::new(broken.readable?);
+                    Some((name, Macro { expr, first: one.first, last: one.last }))
                 }
             }
         })
@@ -173,7 +197,7 @@ fn visit_macros(expr: &Expr, visit: &mut dyn FnMut(&str, &Expr)) {
                 visit_macros(operand, visit);
             }
         }
-        ExprKind::Check(_) => {}
+        ExprKind::Check(_) | ExprKind::Unreadable => {}
     }
 }
 
@@ -197,18 +221,26 @@ fn rule(
     }
     let text = Arc::new(definition.condition.clone());
     let mut problems = Problems::new(&definition, findings);
-    let expr = parser::parse(&text).map_err(|fault| problems.condition(vec![fault])).ok()?;
-    let expr = exceptions::apply(expr, &definition.exceptions, &item)
-        .map_err(|mut more| problems.findings.append(&mut more))
-        .ok()?;
-    let condition = compiler
-        .compile(&expr)
-        .map_err(|mut faults| {
+    let expr = match parser::parse(&text) {
+        Ok(expr) => Some(expr),
+        Err(broken) => {
+            problems.condition(broken.faults);
+            broken.readable
+        }
+    };
+    let expr = expr.and_then(|expr| {
+        exceptions::apply(expr, &definition.exceptions, &item)
+            .map_err(|mut more| problems.findings.append(&mut more))
+            .ok()
+    });
+    let condition = expr.and_then(|expr| {
+        let condition = compiler.compile(&expr).map_err(|mut faults| {
             // With a broken macro, errors about it would only repeat.
             faults.retain(|fault| !(macros_broken && fault.code == Code::Validate));
             problems.condition(faults);
-        })
-        .ok();
+        });
+        condition.ok()
+    });
     problems.notes(std::mem::take(&mut compiler.notes));
     let template = problems.template(&definition, options, &mut compiler.columns);
     let (condition, template) = (condition?, template?);
@@ -221,9 +253,11 @@ fn rule(
 }
 
 fn built(own: RuleDefinition, options: &Options, condition: Compiled, template: Template) -> Rule {
-    let enabled = options.selections.iter().fold(own.enabled, |enabled, selection| {
-        if selection.which.names(&own.name, &own.tags) { selection.enable } else { enabled }
-    });
+    let selections = options.selections.iter();
+    let enabled = selections
+        .rev()
+        .find_map(|selection| selection.enables(&own.name, &own.tags))
+        .unwrap_or(own.enabled);
     Rule {
         name: own.name.into(),
         desc: own.desc,
@@ -303,17 +337,18 @@ impl<'a> Problems<'a> {
             );
             text.text = text.text.replace("%container.info", "%container.id  ");
         }
-        for append in options
-            .append_output
-            .iter()
-            .filter(|append| append.applies(&definition.name, &definition.tags))
-        {
-            text.append(&Text::unplaced(&append.extra_output));
-        }
         let mut notes = Vec::new();
         let template = Template::parse(&Arc::new(text), columns, &mut notes);
         self.findings.extend(notes.into_iter().map(|note| note.within(within.clone())));
-        template.map_err(|faults| self.report(faults, Code::CompileOutput, &within)).ok()
+        let template = template.map_err(|faults| self.report(faults, Code::CompileOutput, &within));
+        let added = added::of(&definition.name, &definition.tags, options);
+        let added = added.map_err(|message| {
+            let fault = Fault::new(Code::CompileOutput, self.item.place.clone(), message);
+            self.findings.push(fault.within(within[..1].to_vec()));
+        });
+        let mut template = template.ok()?;
+        template.add(added.ok()?);
+        Some(template)
     }
 
     fn never_true(&mut self) {

@@ -1,5 +1,6 @@
 //! The Falco rule language: text → a [`Ruleset`] that is evaluated without errors.
 
+pub mod added;
 pub mod ast;
 pub mod cases;
 pub mod changes;
@@ -12,6 +13,7 @@ pub mod exceptions;
 pub mod file;
 pub mod glob;
 pub mod hash;
+pub mod hints;
 pub mod guard;
 pub mod index;
 pub mod lint;
@@ -29,10 +31,12 @@ pub mod program;
 pub mod report;
 pub mod requirements;
 pub mod shipped;
+pub mod size;
 pub mod template;
 pub mod test;
 pub mod text;
 pub mod transform;
+pub mod trie;
 pub mod yaml;
 
 use std::sync::Arc;

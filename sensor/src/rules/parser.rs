@@ -8,6 +8,7 @@ use crate::rules::ast::{
     Term, TermKind,
 };
 use crate::rules::error::{Code, Fault};
+use crate::rules::hints;
 use crate::rules::lexer::Lexer;
 use crate::rules::text::Text;
 
@@ -15,36 +16,43 @@ use crate::rules::text::Text;
 /// thread's stack in a debug build.
 const DEPTH_MAX: usize = 200;
 
+/// After this many errors in one condition the rest of it is not read.
+const FAULTS_MAX: usize = 20;
+
 type Parsed<T> = Result<T, Fault>;
 
+/// A condition with errors: all of them, and what could be read beside them.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub faults: Vec<Fault>,
+    pub readable: Option<Expr>,
+}
+
 /// Parses a condition.
-pub fn parse(text: &Arc<Text>) -> Parsed<Expr> {
-    let mut parser = Parser { lexer: Lexer::new(Arc::clone(text)), depth: 0 };
-    parser.lexer.blanks();
-    if parser.lexer.at_end() {
-        let place = text.place(0..0);
-        return Err(Fault::new(Code::CompileCondition, place, "the condition is empty"));
+pub fn parse(text: &Arc<Text>) -> Result<Expr, Broken> {
+    let mut parser = Parser::new(text);
+    let read = parser.condition();
+    let mut faults = parser.faults;
+    match read {
+        Ok(expr) if faults.is_empty() => Ok(expr),
+        Ok(expr) => Err(Broken { faults, readable: Some(expr) }),
+        Err(fault) => {
+            faults.push(fault);
+            Err(Broken { faults, readable: None })
+        }
     }
-    let expr = parser.or()?;
-    parser.lexer.blanks();
-    if !parser.lexer.at_end() {
-        let fault = parser.lexer.expected("`and` or `or`");
-        let hint = wrong_case(parser.lexer.rest());
-        return Err(fault.maybe_hint(hint));
-    }
-    Ok(expr)
 }
 
 /// Parses a transformer call or a field as outputs name them; returns it with its length.
 pub fn parse_term(text: &Arc<Text>) -> Parsed<(Term, usize)> {
-    let mut parser = Parser { lexer: Lexer::new(Arc::clone(text)), depth: 0 };
+    let mut parser = Parser::new(text);
     let term = parser.term()?.ok_or_else(|| parser.lexer.expected("a field"))?;
     Ok((term, parser.lexer.at()))
 }
 
 /// Parses the values that a list's item stands for: usually one.
 pub fn parse_item(text: &Arc<Text>) -> Parsed<Vec<Constant>> {
-    let mut parser = Parser { lexer: Lexer::new(Arc::clone(text)), depth: 0 };
+    let mut parser = Parser::new(text);
     let mut items = Vec::new();
     loop {
         parser.lexer.blanks();
@@ -62,9 +70,71 @@ pub fn parse_item(text: &Arc<Text>) -> Parsed<Vec<Constant>> {
 struct Parser {
     lexer: Lexer,
     depth: usize,
+    /// What was wrong where reading could go on.
+    faults: Vec<Fault>,
+    /// Reading cannot go on.
+    given_up: bool,
 }
 
 impl Parser {
+    fn new(text: &Arc<Text>) -> Self {
+        let lexer = Lexer::new(Arc::clone(text));
+        Self { lexer, depth: 0, faults: Vec::new(), given_up: false }
+    }
+
+    fn condition(&mut self) -> Parsed<Expr> {
+        self.lexer.blanks();
+        if self.lexer.at_end() {
+            return Err(self.lexer.expected("a condition"));
+        }
+        let start = self.lexer.at();
+        let mut parts = vec![self.or()?];
+        self.lexer.blanks();
+        while !self.lexer.at_end() {
+            let fault = self.lexer.expected("`and` or `or`");
+            let hint = hints::instead_of_joining(self.lexer.rest());
+            self.faults.push(fault.maybe_hint(hint));
+            self.skip_to_next_part();
+            if self.lexer.at_end() || self.faults.len() >= FAULTS_MAX {
+                break;
+            }
+            parts.push(self.or()?);
+            self.lexer.blanks();
+        }
+        Ok(self.joined(start, parts, ExprKind::And))
+    }
+
+    /// After a word that joins nothing: behind it when it was meant to join, else behind the next
+    /// word that does.
+    fn skip_to_next_part(&mut self) {
+        if hints::take_joining(&mut self.lexer) {
+            return;
+        }
+        self.lexer.skip_operand(self.lexer.at());
+        self.lexer.take(")");
+        self.lexer.blanks();
+        for keyword in ["and", "or"] {
+            if self.lexer.keyword(keyword) {
+                return;
+            }
+        }
+    }
+
+    /// An operand of `and`; where it cannot be read, reading goes on after it.
+    fn operand(&mut self) -> Parsed<Expr> {
+        self.lexer.blanks();
+        let (start, depth) = (self.lexer.at(), self.depth);
+        match self.not() {
+            Err(fault) if !self.given_up && self.faults.len() + 1 < FAULTS_MAX => {
+                self.faults.push(fault);
+                self.depth = depth;
+                self.lexer.skip_operand(start);
+                Ok(Expr { kind: ExprKind::Unreadable, span: self.lexer.span(start) })
+            }
+            other => other,
+        }
+    }
+
     fn or(&mut self) -> Parsed<Expr> {
         let start = self.lexer.at();
         let mut operands = vec![self.and()?];
@@ -76,9 +146,9 @@ impl Parser {
 
     fn and(&mut self) -> Parsed<Expr> {
         let start = self.lexer.at();
-        let mut operands = vec![self.not()?];
+        let mut operands = vec![self.operand()?];
         while self.joined_by("and") {
-            operands.push(self.not()?);
+            operands.push(self.operand()?);
         }
         Ok(self.joined(start, operands, ExprKind::And))
     }
@@ -126,7 +196,14 @@ impl Parser {
             self.depth -= 1;
             self.lexer.blanks();
             if !self.lexer.take(")") {
-                return Err(self.lexer.expected("`and`, `or` or `)`"));
+                if self.lexer.at_end() {
+                    let open = self.lexer.text().place(start..start + 1);
+                    let message = "this `(` is not closed";
+                    return Err(Fault::new(Code::CompileCondition, open, message));
+                }
+                let fault = self.lexer.expected("`and`, `or` or `)`");
+                let hint = hints::instead_of_joining(self.lexer.rest());
+                return Err(fault.maybe_hint(hint));
             }
             return Ok(Expr { span: self.lexer.span(start), ..expr });
         }
@@ -134,7 +211,8 @@ impl Parser {
             return self.check(start, left);
         }
         let Some(name) = self.lexer.identifier().map(str::to_owned) else {
-            return Err(self.lexer.expected("a field, a macro, `not` or `(`"));
+            let fault = self.lexer.expected("a field, a macro, `not` or `(`");
+            return Err(fault.maybe_hint(hints::instead_of_operand(self.lexer.rest())));
         };
         let span = self.lexer.span(start);
         Ok(Expr { kind: ExprKind::Macro(name), span })
@@ -143,6 +221,7 @@ impl Parser {
     fn descend(&mut self, start: usize) -> Parsed<()> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
+            self.given_up = true;
             return Err(self.lexer.fault(start, format!("nested deeper than {DEPTH_MAX} levels")));
         }
         Ok(())
@@ -215,10 +294,7 @@ impl Parser {
         let operator_start = self.lexer.at();
         let Some(operator) = self.lexer.operator()? else {
             let fault = self.lexer.expected("a comparison operator");
-            let word: String =
-                self.lexer.rest().chars().take_while(char::is_ascii_alphanumeric).collect();
-            let known = Operator::ALL.iter().map(|operator| operator.name());
-            return Err(fault.maybe_hint(did_you_mean(&word, known)));
+            return Err(fault.maybe_hint(hints::instead_of_operator(self.lexer.rest())));
         };
         let operator_span = self.lexer.span(operator_start);
         let right = match operator.arity() {
@@ -300,13 +376,18 @@ impl Parser {
         }
         loop {
             self.lexer.blanks();
+            if !items.is_empty() && self.lexer.rest().starts_with(')') {
+                let fault = self.lexer.expected("a value");
+                return Err(fault.hint("remove the comma before it"));
+            }
             items.push(self.constant()?);
             self.lexer.blanks();
             if self.lexer.take(")") {
                 return Ok(items);
             }
             if !self.lexer.take(",") {
-                return Err(self.lexer.expected("`,` or `)`"));
+                let fault = self.lexer.expected("`,` or `)`");
+                return Err(fault.maybe_hint(hints::instead_of_comma(self.lexer.rest())));
             }
         }
     }
@@ -336,12 +417,4 @@ impl Parser {
         });
         if is_call { Ok(self.term()?.map(Right::Term)) } else { Ok(None) }
     }
-}
-
-/// A hint for the keywords in capitals, which are common elsewhere.
-fn wrong_case(rest: &str) -> Option<String> {
-    let word = rest.split(|char: char| !char.is_ascii_alphabetic()).next()?;
-    let lower = word.to_ascii_lowercase();
-    (["and", "or", "not"].contains(&lower.as_str()) && lower != word)
-        .then(|| format!("write `{lower}` in lower case"))
 }

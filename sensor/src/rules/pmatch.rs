@@ -48,6 +48,14 @@ impl PathTrie {
         &mut self.globs[index].1
     }
 
+    /// Bytes that it holds.
+    pub fn memory(&self) -> usize {
+        let literals = self.literals.iter().map(|(name, node)| name.len() + 16 + node.memory());
+        let globs = self.globs.iter().map(|(glob, node)| glob.memory() + node.memory());
+        let slots = self.literals.capacity() * (size_of::<Box<[u8]>>() + 1);
+        size_of::<Self>() + slots + literals.sum::<usize>() + globs.sum::<usize>()
+    }
+
     pub fn matches(&self, path: &[u8]) -> bool {
         if self.ends {
             return true;

@@ -4,8 +4,9 @@ use crate::fields::Value;
 use crate::fields::operand::{Operand, Shape};
 use crate::fields::source::Source;
 use crate::rules::ast::{Modifier, Operator};
-use crate::rules::test::{Ordering, Test};
+use crate::rules::test::{Bytes, Ordering, Test};
 use crate::rules::transform::{self, Call};
+use crate::rules::trie::Trie;
 
 pub type ColumnId = usize;
 pub type CheckId = usize;
@@ -17,7 +18,18 @@ pub struct Program {
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     pub nodes: Vec<Node>,
+    /// What each column is compared with by `startswith`: one tree for a column.
+    prefixes: Vec<Prefixes>,
 }
+
+#[derive(Debug, Default)]
+struct Prefixes {
+    count: usize,
+    trie: Trie,
+}
+
+/// Fewer prefixes than this are compared with one by one.
+const PREFIXES_MIN: usize = 3;
 
 /// Something that is read from an event: a field, or a transformer's result.
 #[derive(Debug)]
@@ -92,8 +104,17 @@ pub struct Scratch {
     checks: Vec<u32>,
     nodes: Vec<u32>,
     slots: Vec<Slot>,
+    /// By column.
+    hits: Vec<Hits>,
     text: Vec<u8>,
     candidates: Vec<u32>,
+}
+
+/// The `startswith` checks of a column that hold for the current event.
+#[derive(Debug, Default)]
+struct Hits {
+    generation: u32,
+    checks: Vec<u32>,
 }
 
 /// A value that was put together for the current event.
@@ -117,6 +138,7 @@ impl Scratch {
             checks: vec![0; program.checks.len()],
             nodes: vec![0; program.nodes.len()],
             slots: program.columns.iter().map(|_| Slot::default()).collect(),
+            hits: program.columns.iter().map(|_| Hits::default()).collect(),
             text: Vec::new(),
             candidates: Vec::new(),
         }
@@ -130,6 +152,9 @@ impl Scratch {
             self.nodes.fill(0);
             for slot in &mut self.slots {
                 slot.generation = 0;
+            }
+            for hits in &mut self.hits {
+                hits.generation = 0;
             }
             self.generation = 1;
         }
@@ -160,6 +185,26 @@ impl Scratch {
 }
 
 impl Program {
+    pub fn push_check(&mut self, check: Check) {
+        let number = u32::try_from(self.checks.len()).unwrap_or(u32::MAX);
+        let is_single = self.columns[check.column].access != Access::Each;
+        if let Comparison::Test(Test::Bytes(Bytes::StartsWith(text))) = &check.comparison
+            && is_single
+        {
+            let columns = self.columns.len().max(self.prefixes.len());
+            self.prefixes.resize_with(columns, Prefixes::default);
+            let own = &mut self.prefixes[check.column];
+            own.count += 1;
+            own.trie.insert(text, number);
+        }
+        self.checks.push(check);
+    }
+
+    /// Bytes of the trees of prefixes.
+    pub fn prefix_memory(&self) -> usize {
+        self.prefixes.iter().map(|own| own.trie.memory()).sum()
+    }
+
     pub fn evaluate<S: Source>(&self, node: NodeId, source: &S, scratch: &mut Scratch) -> bool {
         Evaluation { program: self, source, scratch }.node(node)
     }
@@ -214,14 +259,17 @@ impl<'a, S: Source> Evaluation<'a, S> {
         if let Some(result) = self.scratch.decided(id) {
             return result;
         }
-        let result = self.compare(&self.program.checks[id]);
+        let result = self.compare(id, &self.program.checks[id]);
         self.scratch.checks[id] = self.scratch.mark(result);
         result
     }
 
-    fn compare(&mut self, check: &Check) -> bool {
+    fn compare(&mut self, id: CheckId, check: &Check) -> bool {
         match &check.comparison {
             Comparison::Exists => self.any(check.column, |_| true),
+            Comparison::Test(Test::Bytes(Bytes::StartsWith(text))) => {
+                self.begins(id, check.column, text)
+            }
             Comparison::Test(test) => self.over(check.column, check.over, test),
             Comparison::Modified(modifier, tests) => {
                 let mut holds = |(test, over): &(Test, Over)| self.over(check.column, *over, test);
@@ -233,6 +281,29 @@ impl<'a, S: Source> Evaluation<'a, S> {
             }
             Comparison::Column(operator, right) => self.compare_columns(check, *operator, *right),
         }
+    }
+
+    /// `startswith`: the column's value is looked up once among all that it is compared with.
+    fn begins(&mut self, id: CheckId, column: ColumnId, text: &[u8]) -> bool {
+        let own = self.program.prefixes.get(column).filter(|own| own.count >= PREFIXES_MIN);
+        let Some(Prefixes { trie, .. }) = own else {
+            return self
+                .any(column, |value| matches!(value, Value::Bytes(own) if own.starts_with(text)));
+        };
+        let generation = self.scratch.generation;
+        if self.scratch.hits[column].generation != generation {
+            let mut hits = std::mem::take(&mut self.scratch.hits[column]);
+            hits.generation = generation;
+            hits.checks.clear();
+            self.any(column, |value| {
+                if let Value::Bytes(own) = value {
+                    trie.collect(own, &mut hits.checks);
+                }
+                false
+            });
+            self.scratch.hits[column] = hits;
+        }
+        u32::try_from(id).is_ok_and(|id| self.scratch.hits[column].checks.contains(&id))
     }
 
     fn over(&mut self, column: ColumnId, over: Over, test: &Test) -> bool {

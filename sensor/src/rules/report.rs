@@ -21,9 +21,17 @@ pub fn falco(loaded: &Loaded) -> Json {
                     .collect()
             };
             let errors = of(Severity::Error);
+            let of_schema: Vec<&str> = loaded
+                .findings
+                .iter()
+                .filter(|finding| finding.place.file == number && finding.code.is_of_schema())
+                .map(|finding| finding.message.as_str())
+                .collect();
             json!({
                 "name": loaded.files[number].name,
                 "successful": errors.is_empty(),
+                "schema_valid": of_schema.is_empty(),
+                "schema_warnings": of_schema,
                 "errors": errors,
                 "warnings": of(Severity::Warning),
                 "lints": of(Severity::Lint),
@@ -47,8 +55,7 @@ fn falco_finding(finding: &Finding, files: &[File]) -> Json {
     if finding.within.last().is_some_and(|item| item.kind == "rule condition") {
         locations.push(location("condition expression", "", &finding.place, files));
     }
-    let rendered = finding.render(files);
-    let snippet = rendered.splitn(4, '\n').nth(3).unwrap_or_default();
+    let snippet = finding.snippet(files);
     json!({
         "code": finding.code.name(),
         "codedesc": finding.code.description(),

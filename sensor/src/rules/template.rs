@@ -9,6 +9,7 @@ use crate::fields::json;
 use crate::fields::near::did_you_mean;
 use crate::fields::operand::Operand;
 use crate::fields::source::Source;
+use crate::rules::added::{Added, AddedField};
 use crate::rules::ast::{Function, TermKind};
 use crate::rules::column::Columns;
 use crate::rules::error::{Code, Fault};
@@ -20,6 +21,8 @@ use crate::rules::text::Text;
 #[derive(Debug, Default)]
 pub struct Template {
     pieces: Vec<Piece>,
+    /// Fields that are not in the text.
+    fields: Vec<AddedField>,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,19 @@ impl Template {
         if faults.is_empty() { Ok(template) } else { Err(faults) }
     }
 
+    /// Adds what the configuration says.
+    pub fn add(&mut self, added: Added) {
+        for mut text in added.texts {
+            self.pieces.append(&mut text.pieces);
+        }
+        self.fields.extend(added.fields);
+    }
+
+    /// True for a field or a call and nothing else.
+    pub fn is_one_field(&self) -> bool {
+        matches!(*self.pieces, [Piece::Field { .. } | Piece::Call { .. }])
+    }
+
     fn push_text(&mut self, text: &str) {
         match self.pieces.last_mut() {
             Some(Piece::Text(last)) => last.push_str(text),
@@ -112,6 +128,11 @@ impl Template {
                 None => text.push_str(&shown),
             }
             fields.insert(name.to_owned(), value);
+        }
+        for added in &self.fields {
+            let (text, mut own) = added.template.render(source);
+            let raw = own.values_mut().next().map(Json::take).filter(|_| added.is_raw);
+            fields.insert(added.name.to_string(), raw.unwrap_or(Json::String(text)));
         }
         (text, fields)
     }
@@ -196,7 +217,7 @@ impl Reader<'_> {
         let word = &rest[..word_end];
         let (operand, length) = match with_argument(self.text, start) {
             Some(found) => found,
-            None => (1..=word.len())
+            None => (1..=word.len().min(NAME_MAX))
                 .rev()
                 .find_map(|length| Some((Operand::parse(word.get(..length)?, None).ok()?, length)))
                 .ok_or_else(|| vec![unknown(self.text, start, word)])?,
@@ -213,6 +234,9 @@ impl Reader<'_> {
 fn is_field_char(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-' | '/')
 }
+
+/// No field's name is longer, and a label's is 316 at most.
+const NAME_MAX: usize = 512;
 
 /// Buffers are shown in part.
 const BUFFER_WIDTH: usize = 80;

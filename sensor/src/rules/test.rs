@@ -13,6 +13,7 @@ use crate::rules::glob::Glob;
 use crate::rules::hash::Hasher;
 use crate::rules::network::Network;
 use crate::rules::pmatch::PathTrie;
+use crate::rules::trie::Trie;
 
 pub type Set<T> = HashSet<T, BuildHasherDefault<Hasher>>;
 
@@ -53,6 +54,8 @@ pub enum Bytes {
     /// In lower case.
     ContainsFolded(Box<[u8]>),
     StartsWith(Box<[u8]>),
+    /// `startswith anyof`.
+    AnyPrefix(Box<Trie>),
     EndsWith(Box<[u8]>),
     Glob(Glob),
     Regex(Regex),
@@ -136,7 +139,7 @@ impl Test {
                 | Bytes::EndsWith(_) => 2,
                 Bytes::Ordered(..) => 3,
                 Bytes::OneOf(_) => 6,
-                Bytes::Contains(_) | Bytes::Path(_) => 12,
+                Bytes::Contains(_) | Bytes::Path(_) | Bytes::AnyPrefix(_) => 12,
                 Bytes::ContainsFolded(_) | Bytes::Glob(_) => 20,
                 Bytes::Regex(_) => 60,
             },
@@ -156,6 +159,7 @@ impl Bytes {
             Self::Contains(finder) => finder.find(bytes).is_some(),
             Self::ContainsFolded(own) => contains_folded(bytes, own),
             Self::StartsWith(own) => bytes.starts_with(own),
+            Self::AnyPrefix(trie) => trie.matches(bytes),
             Self::EndsWith(own) => bytes.ends_with(own),
             Self::Glob(glob) => glob.matches(bytes),
             Self::Regex(regex) => regex.is_match(bytes),

@@ -164,8 +164,35 @@ impl Reader<'_> {
 
     fn scan_fault(&self, error: &ScanError) -> Fault {
         let at = self.bytes.at(error.marker().index()).min(self.content.len());
+        let (at, hint) = self.explain(at, error.info());
         let place = Place { file: self.file, bytes: at..at };
-        Fault::new(Code::YamlParse, place, error.info().to_owned())
+        Fault::new(Code::YamlParse, place, error.info().to_owned()).maybe_hint(hint)
+    }
+
+    /// Where the mistake is rather than where it was noticed, and what to do about it.
+    fn explain(&self, at: usize, message: &str) -> (usize, Option<String>) {
+        let hint = |text: &str| Some(text.to_owned());
+        if message.contains("tab") {
+            let tab = self.content[at..].find('\t').map_or(at, |tab| at + tab);
+            return (tab, hint("YAML is indented with blanks, not with tabs"));
+        }
+        if message.contains("comment intercepting") {
+            let text = "`#` begins a comment in YAML, and conditions hold none";
+            return (at, hint(text));
+        }
+        if message.contains("mapping values are not allowed") {
+            return (
+                at,
+                hint("a text with `: ` in it needs quotes, or the line is indented wrongly"),
+            );
+        }
+        if message.contains("block mapping") || message.contains("block collection") {
+            return (at, hint("keys of one item stand below each other, in one column"));
+        }
+        if message.contains("quoted scalar") || message.contains("end of stream") {
+            return (at, hint("a quote or a bracket is not closed"));
+        }
+        (at, None)
     }
 }
 

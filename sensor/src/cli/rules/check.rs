@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::cli::rules::{FAILED, Outcome, load, print};
+use crate::cli::rules::{ConfigArgs, FAILED, Outcome, print};
 use crate::rules::error::Severity;
 use crate::rules::load::Loaded;
 use crate::rules::report;
@@ -14,6 +15,8 @@ use crate::rules::report;
 pub(in crate::cli) struct Args {
     /// Rules files or directories; the shipped ruleset when none is given
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Results as JSON, in the shape of Falco's `falco_load_results`
     #[arg(long, conflicts_with = "sarif")]
     json: bool,
@@ -29,13 +32,15 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let loaded = load(&args.files)?;
+    let start = Instant::now();
+    let loaded = args.config.load(&args.files)?;
+    let took = start.elapsed();
     let output = if args.json {
         format!("{:#}\n", report::falco(&loaded))
     } else if args.sarif {
         format!("{:#}\n", report::sarif(&loaded))
     } else {
-        text(&loaded, args.quiet)?
+        text(&loaded, took, args.quiet)?
     };
     print(&output)?;
     let warned = loaded.findings.iter().any(|one| one.severity() == Severity::Warning);
@@ -43,12 +48,15 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(if failed { FAILED } else { ExitCode::SUCCESS })
 }
 
-fn text(loaded: &Loaded, quiet: bool) -> anyhow::Result<String> {
+fn text(loaded: &Loaded, took: Duration, quiet: bool) -> anyhow::Result<String> {
     let mut out = String::new();
     for finding in &loaded.findings {
         if finding.severity() == Severity::Error || !quiet {
             writeln!(out, "{}", finding.render(&loaded.files))?;
         }
+    }
+    if loaded.omitted > 0 {
+        writeln!(out, "and {} more", loaded.omitted)?;
     }
     let errors = counted(loaded.errors().count(), "error");
     let warnings = counted(loaded.warnings().count(), "warning");
@@ -56,7 +64,8 @@ fn text(loaded: &Loaded, quiet: bool) -> anyhow::Result<String> {
         Some(ruleset) => {
             let rules = counted(ruleset.rules().len(), "rule");
             let files = counted(loaded.files.len(), "file");
-            writeln!(out, "ok: {rules} in {files}, {warnings}")?;
+            let (kib, ms) = (ruleset.memory().div_ceil(1024), took.as_millis());
+            writeln!(out, "ok: {rules} in {files}, {warnings}; {kib} KiB, loaded in {ms} ms")?;
         }
         None => writeln!(out, "{errors}, {warnings}")?,
     }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value as Json};
 
-use crate::cli::rules::{Outcome, print, read_files, wrong_use};
+use crate::cli::rules::{Outcome, print, wrong_use};
+use crate::cli::ruleset;
 use crate::fields::object::ObjectEvent;
 use crate::rules::error::Severity;
 use crate::rules::load;
@@ -24,7 +25,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let files = read_files(&args.rules)?;
+    let files = ruleset::files(&args.rules)?;
     let (condition, findings, files) = load::condition(&args.condition, files);
     let mut failed = false;
     for finding in &findings {

@@ -1,11 +1,10 @@
 //! `sensor rules explain`: a rule's condition as a tree, with the value of each part for an event.
 
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::cli::rules::{FAILED, Outcome, eval, load_valid, print, wrong_use};
+use crate::cli::rules::{FAILED, Outcome, RulesetArgs, eval, print, wrong_use};
 use crate::fields::near::did_you_mean;
 use crate::fields::object::ObjectEvent;
 use crate::rules::Ruleset;
@@ -19,13 +18,12 @@ pub(in crate::cli) struct Args {
     /// The event: a flat JSON object of field names
     #[arg(long, short)]
     event: String,
-    /// Rules files or directories; the shipped ruleset when none is given
-    #[arg(long, short)]
-    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    ruleset: RulesetArgs,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let ruleset = match load_valid(&args.rules)? {
+    let ruleset = match args.ruleset.load_valid()? {
         Ok(ruleset) => ruleset,
         Err(code) => return Ok(code),
     };

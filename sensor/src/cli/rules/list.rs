@@ -6,20 +6,22 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::rules::{Outcome, load_valid, print};
+use crate::cli::rules::{ConfigArgs, Outcome, print};
 use crate::rules::{Rule, Ruleset};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Rules files or directories; the shipped ruleset when none is given
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Whole rules, as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let ruleset = match load_valid(&args.files)? {
+    let ruleset = match args.config.load_valid(&args.files)? {
         Ok(ruleset) => ruleset,
         Err(code) => return Ok(code),
     };

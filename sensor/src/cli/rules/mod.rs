@@ -7,18 +7,16 @@ mod fields;
 mod list;
 mod test;
 
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Subcommand;
 
+use crate::cli::ruleset;
+use crate::config::{self, Overrides, Rules};
 use crate::rules::Ruleset;
 use crate::rules::load::Loaded;
-use crate::rules::options::Options;
-use crate::rules::shipped;
-use crate::rules::text::File;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RulesCommand {
@@ -62,65 +60,49 @@ fn print(text: &str) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Reads rules files; a directory stands for its `.yaml` files in order of name.
-fn read_files(paths: &[PathBuf]) -> anyhow::Result<Vec<File>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            for path in rules_in(path)? {
-                files.push(read_file(&path)?);
-            }
-        } else {
-            files.push(read_file(path)?);
+/// Settings that say how rules are loaded.
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    /// Settings whose section `rules` applies: matching, selection, added output, files
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The rules that a command is about.
+#[derive(Debug, clap::Args)]
+struct RulesetArgs {
+    /// Rules files or directories; the shipped ruleset when none is given
+    #[arg(long, short)]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl ConfigArgs {
+    /// The files given, those of the settings, or the shipped ones.
+    fn load(&self, paths: &[PathBuf]) -> anyhow::Result<Loaded> {
+        let mut rules = match &self.config {
+            Some(path) => config::load(Some(path), std::env::vars(), &Overrides::default())?.rules,
+            None => Rules::default(),
+        };
+        if !paths.is_empty() {
+            rules.files = paths.to_vec();
         }
+        ruleset::read(&rules)
     }
-    Ok(files)
-}
 
-fn rules_in(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let context = || format!("read directory {}", directory.display());
-    let mut paths = Vec::new();
-    for entry in directory.read_dir().with_context(context)? {
-        let path = entry.with_context(context)?.path();
-        let name = path.to_string_lossy();
-        let is_rules =
-            (name.ends_with(".yaml") || name.ends_with(".yml")) && !name.ends_with(".cases.yaml");
-        if is_rules {
-            paths.push(path);
+    /// The ruleset, or its errors on standard error.
+    fn load_valid(&self, paths: &[PathBuf]) -> anyhow::Result<Result<Ruleset, ExitCode>> {
+        let loaded = self.load(paths)?;
+        for error in loaded.errors() {
+            eprintln!("{}", error.render(&loaded.files));
         }
+        Ok(loaded.ruleset.ok_or(FAILED))
     }
-    paths.sort_unstable();
-    Ok(paths)
 }
 
-fn read_file(path: &Path) -> anyhow::Result<File> {
-    let name = path.display().to_string();
-    let bytes = if name == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("read standard input")?;
-        bytes
-    } else {
-        std::fs::read(path).with_context(|| format!("read {name}"))?
-    };
-    let content = String::from_utf8(bytes).map_err(|error| {
-        anyhow::anyhow!("read {name}: byte {} is not UTF-8 text", error.utf8_error().valid_up_to())
-    })?;
-    // A byte order mark is no part of the text.
-    let content = content.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(content);
-    Ok(File { name, content })
-}
-
-/// The files given, or the shipped ones.
-fn load(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
-    let files = if paths.is_empty() { shipped::files() } else { read_files(paths)? };
-    Ok(Ruleset::load(files, &Options::default()))
-}
-
-/// The ruleset, or its errors on standard error.
-fn load_valid(paths: &[PathBuf]) -> anyhow::Result<Result<Ruleset, ExitCode>> {
-    let loaded = load(paths)?;
-    for error in loaded.errors() {
-        eprintln!("{}", error.render(&loaded.files));
+impl RulesetArgs {
+    fn load_valid(&self) -> anyhow::Result<Result<Ruleset, ExitCode>> {
+        self.config.load_valid(&self.rules)
     }
-    Ok(loaded.ruleset.ok_or(FAILED))
 }

@@ -45,8 +45,9 @@ fn all_rules_match_unless_the_first_hides_them() {
 #[test]
 fn rules_are_selected_by_name_and_tag() {
     let select = |selections: &[(bool, Which)]| {
-        let selections =
-            selections.iter().cloned().map(|(enable, which)| Selection { enable, which });
+        let selections = selections.iter().cloned().map(|(enable, which)| {
+            if enable { Selection::Enable(which) } else { Selection::Disable(which) }
+        });
         let options = Options { selections: selections.collect(), ..Options::default() };
         load_with(TWO, &options).ruleset.unwrap()
     };

@@ -1,7 +1,7 @@
 //! Output texts, and load results as JSON.
 
 use super::*;
-use crate::rules::options::AppendOutput;
+use crate::rules::options::{AppendOutput, ExtraField, Matches};
 use crate::rules::report;
 
 fn rendered(output: &str, json: &str) -> Rendered {
@@ -78,12 +78,45 @@ fn container_fields_are_added() {
             .starts_with("o container_id=<NA> container_name=<NA> ")
     );
     let tagged = |tag: &str| AppendOutput {
-        tags: vec![tag.to_owned()],
+        matches: Matches { tags: vec![tag.to_owned()], ..Matches::default() },
         extra_output: "more=%proc.name".to_owned(),
-        ..AppendOutput::default()
+        suggested_output: false,
+        ..AppendOutput::suggested()
     };
     assert_eq!(render(vec![tagged("t")]), "o more=cat");
     assert_eq!(render(vec![tagged("u")]), "o");
+    let twice = render(vec![AppendOutput::suggested(), AppendOutput::suggested()]);
+    assert_eq!(twice.matches("container_id=").count(), 1);
+}
+
+#[test]
+fn fields_are_added_to_the_json_alone() {
+    let text = r#"[{"match": {"rule": "R"}, "suggested_output": false,
+        "extra_fields": ["proc.pid", {"who": "%proc.name and %proc.aname[1]"}]}]"#;
+    let append_output: Vec<AppendOutput> = serde_json::from_str(text).unwrap();
+    assert_eq!(append_output[0].extra_fields[0], ExtraField::Field("proc.pid".to_owned()));
+    let options = Options { append_output, ..Options::default() };
+    let yaml =
+        "- rule: R\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n";
+    let rendered = load_with(yaml, &options).ruleset.unwrap().rules()[0].render(&event(OPEN));
+    assert_eq!(rendered.message, "o");
+    let expected = serde_json::json!({ "proc.pid": 7, "who": "cat and sh" });
+    assert_eq!(Json::Object(rendered.fields), expected);
+}
+
+#[test]
+fn what_is_added_is_checked() {
+    let wrong = |append_output: &str| {
+        let append_output = serde_json::from_str(append_output).unwrap();
+        let options = Options { append_output, ..Options::default() };
+        let yaml =
+            "- rule: R\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n";
+        let loaded = load_with(yaml, &options);
+        loaded.errors().map(|error| error.message.clone()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(wrong(r#"[{"extra_output": "%proc.nmae"}]"#).contains("did you mean `proc.name`?"));
+    assert!(wrong(r#"[{"extra_fields": ["proc.name and more"]}]"#).contains("is not a field"));
+    assert_eq!(wrong(r#"[{"extra_fields": ["proc.name"]}]"#), "");
 }
 
 #[test]
