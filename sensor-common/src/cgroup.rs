@@ -25,7 +25,7 @@ pub struct Cgroup {
     pub change: u32,
     pub path_len: u32,
 }
-const _: () = assert!(size_of::<Cgroup>() == 88);
+const _: () = assert!(size_of::<Cgroup>() == 112);
 
 impl Cgroup {
     /// The change, or `None` for a number that this build does not know.

@@ -10,4 +10,4 @@ pub struct Clock {
     pub header: Header,
     pub offset_ns: i64,
 }
-const _: () = assert!(size_of::<Clock>() == 80);
+const _: () = assert!(size_of::<Clock>() == 104);

@@ -12,8 +12,6 @@ pub struct Config {
     pub scope_level: u32,
     /// The sensor's own process, which is never reported.
     pub self_tgid: u32,
-    /// One bit for each [`crate::Kind`] that is wanted.
-    pub kinds: u64,
     /// Only samples of this process; 0 means all.
     pub sample_tgid: u32,
     /// Unread bytes at which the reader is woken even though it was woken just now.

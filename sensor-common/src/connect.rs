@@ -35,4 +35,4 @@ pub struct Connect {
     pub unix_path: [u8; UNIX_PATH_MAX],
     pub reserved: u32,
 }
-const _: () = assert!(size_of::<Connect>() == 240);
+const _: () = assert!(size_of::<Connect>() == 264);

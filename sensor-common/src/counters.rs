@@ -32,7 +32,7 @@ impl Outcome {
 }
 
 /// Entries of the counter map.
-pub const SLOTS: u32 = 16 * Outcome::COUNT;
+pub const SLOTS: u32 = crate::Kind::SLOTS * Outcome::COUNT;
 
 /// Index of a counter in the map.
 pub const fn slot(kind: crate::Kind, outcome: Outcome) -> u32 {

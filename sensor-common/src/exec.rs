@@ -10,6 +10,10 @@ pub const STRINGS_MAX: usize = 32 * 1024;
 pub const FROM_MEMFD: u32 = 1 << 0;
 /// The executable lies in the writable layer of an overlay mount, not in the image.
 pub const UPPER_LAYER: u32 = 1 << 1;
+/// The executable lies in the image of an overlay mount.
+pub const LOWER_LAYER: u32 = 1 << 2;
+/// The call was execveat, not execve.
+pub const EXECVEAT: u32 = 1 << 3;
 
 /// `sched_process_exec`. Variable parts, in this order: `filename`, `exe`, `cwd`, `argv`, `env`.
 ///
@@ -20,7 +24,7 @@ pub const UPPER_LAYER: u32 = 1 << 1;
 pub struct Exec {
     pub header: Header,
     pub file: FileId,
-    /// [`FROM_MEMFD`] and [`UPPER_LAYER`].
+    /// [`FROM_MEMFD`] and what follows it.
     pub flags: u32,
     /// [`crate::path`] flags of `exe`.
     pub exe_flags: u32,
@@ -36,8 +40,38 @@ pub struct Exec {
     pub env_len: u32,
     pub env_total: u32,
     pub session: Session,
+    pub owner: Owner,
+    pub resources: Resources,
 }
-const _: () = assert!(size_of::<Exec>() == 168);
+const _: () = assert!(size_of::<Exec>() == 272);
+
+/// Whose the executable is, and when it changed.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+    /// Last change of the inode and last write, in nanoseconds since the epoch.
+    pub changed_ns: u64,
+    pub modified_ns: u64,
+}
+
+/// What the process may use and uses, just after the exec.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Resources {
+    /// Soft limit on descriptors.
+    pub fd_limit: u64,
+    pub vm_pages: u64,
+    pub resident_pages: u64,
+    pub swapped_pages: u64,
+    pub major_faults: u64,
+    pub minor_faults: u64,
+    /// Inheritable capabilities, one bit each.
+    pub cap_inheritable: u64,
+    /// Start of the first process of the pid namespace, nanoseconds from boot.
+    pub pid_namespace_boot_ns: u64,
+}
 
 /// Which file: device, inode, times, and the magic number of its filesystem.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -66,6 +100,4 @@ pub struct Session {
     /// Process group in the task's own pid namespace.
     pub vpgid: u32,
     pub reserved: u32,
-    /// Effective capabilities, one bit each.
-    pub cap_effective: u64,
 }

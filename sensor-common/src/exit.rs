@@ -12,4 +12,4 @@ pub struct Exit {
     pub status: u32,
     pub reserved: u32,
 }
-const _: () = assert!(size_of::<Exit>() == 80);
+const _: () = assert!(size_of::<Exit>() == 104);

@@ -33,14 +33,20 @@ pub struct Header {
     pub uid: u32,
     /// Effective group id in the initial user namespace.
     pub gid: u32,
-    /// Process id in the task's own pid namespace.
+    /// Process and thread id in the task's own pid namespace.
     pub vpid: u32,
+    pub vtid: u32,
+    /// The processor.
+    pub cpu: u32,
+    /// Effective and permitted capabilities, one bit each.
+    pub cap_effective: u64,
+    pub cap_permitted: u64,
     /// Name of the thread, NUL-padded.
     pub comm: [u8; COMM_LEN],
 }
-const _: () = assert!(size_of::<Header>() == 72);
+const _: () = assert!(size_of::<Header>() == 96);
 
-/// What a record is about. The last two never come from the kernel: the agent itself puts them at
+/// What a record is about. `Process` and `Clock` never come from the kernel: the agent itself puts them at
 /// the head of a stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
@@ -57,10 +63,12 @@ pub enum Kind {
     Process = 9,
     /// Boot time to wall clock.
     Clock = 10,
+    /// A system call without a record of its own.
+    Call = 12,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -69,12 +77,16 @@ impl Kind {
         Self::Oom,
         Self::Cgroup,
         Self::Sample,
+        Self::Call,
         Self::Process,
         Self::Clock,
     ];
 
+    /// One more than the largest number, with room to grow: what tables by kind are long.
+    pub const SLOTS: u32 = 16;
+
     /// What the kernel side sends: the kinds that the loss equation is about.
-    pub const KERNEL: &[Self] = Self::ALL.split_at(8).0;
+    pub const KERNEL: &[Self] = Self::ALL.split_at(9).0;
 
     /// The name in metrics, captures and `sensor events --kind`.
     pub const fn name(self) -> &'static str {
@@ -89,6 +101,7 @@ impl Kind {
             Self::Sample => "sample",
             Self::Process => "process",
             Self::Clock => "clock",
+            Self::Call => "call",
         }
     }
 

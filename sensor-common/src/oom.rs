@@ -24,4 +24,4 @@ pub struct Oom {
     pub path_flags: u32,
     pub path_len: u32,
 }
-const _: () = assert!(size_of::<Oom>() == 144);
+const _: () = assert!(size_of::<Oom>() == 168);

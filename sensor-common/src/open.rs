@@ -52,7 +52,7 @@ pub struct Open {
     pub path_len: u32,
     pub text_len: u32,
 }
-const _: () = assert!(size_of::<Open>() == 136);
+const _: () = assert!(size_of::<Open>() == 160);
 
 impl Open {
     /// The call, or `None` for a number that this build does not know.

@@ -17,4 +17,4 @@ pub struct Sample {
     /// Bytes of user addresses, or a negated errno.
     pub user_len: i32,
 }
-const _: () = assert!(size_of::<Sample>() == 80);
+const _: () = assert!(size_of::<Sample>() == 104);

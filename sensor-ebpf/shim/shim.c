@@ -43,10 +43,25 @@ struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp
 struct kuid { u32 val; } CORE;
 // A u64 since 6.3, two u32 before: the same eight bytes.
 struct kernel_cap { u64 val; } CORE;
-struct cred { struct kuid euid, egid; struct kernel_cap cap_effective; } CORE;
+struct cred {
+	struct kuid euid, egid;
+	struct kernel_cap cap_effective, cap_permitted, cap_inheritable;
+} CORE;
 struct qstr { const u8 *name; u32 len; } CORE;
 struct super_block { u32 s_dev; unsigned long s_magic; } CORE;
-struct inode { unsigned long i_ino; u16 i_mode; struct super_block *i_sb; } CORE;
+struct timespec64 { s64 tv_sec; long tv_nsec; } CORE;
+struct inode {
+	unsigned long i_ino;
+	u16 i_mode;
+	struct super_block *i_sb;
+	struct kuid i_uid, i_gid;
+	// Since 6.11.
+	s64 i_ctime_sec, i_mtime_sec;
+	u32 i_ctime_nsec, i_mtime_nsec;
+} CORE;
+// Before 6.6 and 6.7, and from there to 6.10.
+struct inode___old { struct timespec64 i_ctime, i_mtime; } CORE;
+struct inode___private { struct timespec64 __i_ctime, __i_mtime; } CORE;
 struct hlist_bl_node { void *next; void **pprev; } CORE;
 struct dentry {
 	struct dentry *d_parent;
@@ -60,7 +75,7 @@ struct path { struct vfsmount *mnt; struct dentry *dentry; } CORE;
 struct file { struct path f_path; struct inode *f_inode; void *private_data; } CORE;
 struct fdtable { u32 max_fds; struct file **fd; } CORE;
 struct files_struct { struct fdtable *fdt; } CORE;
-struct fs_struct { struct path pwd; } CORE;
+struct fs_struct { struct path pwd, root; } CORE;
 
 struct percpu_counter { s64 count; } CORE;
 struct mm_struct {
@@ -74,7 +89,9 @@ struct mm_struct___old { struct mm_rss_stat rss_stat; } CORE;
 
 struct tty_driver { int major; int minor_start; } CORE;
 struct tty_struct { int index; struct tty_driver *driver; } CORE;
-struct upid { int nr; } CORE;
+struct pid_namespace { struct task_struct *child_reaper; } CORE;
+struct upid { int nr; struct pid_namespace *ns; } CORE;
+struct rlimit { unsigned long rlim_cur; } CORE;
 struct pid { u32 level; struct upid numbers[1]; } CORE;
 struct atomic { int counter; } CORE;
 struct signal_struct {
@@ -83,6 +100,7 @@ struct signal_struct {
 	struct pid *pids[4];
 	struct tty_struct *tty;
 	short oom_score_adj;
+	struct rlimit rlim[16];
 } CORE;
 struct thread_info { u32 status; } CORE;
 struct task_struct {
@@ -98,6 +116,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	unsigned long maj_flt, min_flt;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
 	struct kuid loginuid;
@@ -111,11 +130,19 @@ struct linux_binprm { struct file *file; const char *filename; } CORE;
 struct in6_addr { u8 bytes[16]; };
 struct sock_common {
 	u32 skc_daddr, skc_rcv_saddr;
-	u16 skc_num;
+	u16 skc_num, skc_dport;
 	u16 skc_family;
-	struct in6_addr skc_v6_rcv_saddr;
+	u8 skc_state;
+	struct in6_addr skc_v6_rcv_saddr, skc_v6_daddr;
 } CORE;
-struct sock { struct sock_common __sk_common; u16 sk_protocol, sk_type; } CORE;
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_protocol, sk_type;
+	u8 sk_userlocks : 4;
+	u32 sk_ack_backlog, sk_max_ack_backlog;
+} CORE;
+struct unix_address { int len; } CORE;
+struct unix_sock { struct unix_address *addr; struct sock *peer; } CORE;
 struct socket { struct sock *sk; void *file; } CORE;
 
 #if defined(__TARGET_ARCH_arm64)
@@ -159,6 +186,8 @@ GET(task_files, task_struct, struct files_struct *, files)
 GET(task_signal, task_struct, struct signal_struct *, signal)
 GET(task_thread_pid, task_struct, struct pid *, thread_pid)
 GET(task_mm, task_struct, struct mm_struct *, mm)
+GET(task_major_faults, task_struct, u64, maj_flt)
+GET(task_minor_faults, task_struct, u64, min_flt)
 GET(task_css_set, task_struct, struct css_set *, cgroups)
 GETTER const char *task_comm(const struct task_struct *from)
 {
@@ -176,10 +205,14 @@ GETTER u32 task_login_uid(const struct task_struct *from)
 GET(cred_euid, cred, u32, euid.val)
 GET(cred_egid, cred, u32, egid.val)
 GET(cred_cap_effective, cred, u64, cap_effective)
+GET(cred_cap_permitted, cred, u64, cap_permitted)
+GET(cred_cap_inheritable, cred, u64, cap_inheritable)
 
 GET(pid_level, pid, u32, level)
 ADDRESS(pid_numbers, pid, upid, numbers[0])
 GET(upid_nr, upid, u32, nr)
+GET(upid_namespace, upid, struct pid_namespace *, ns)
+GET(namespace_init, pid_namespace, struct task_struct *, child_reaper)
 GETTER u32 upid_size(void)
 {
 	return __builtin_preserve_type_info(*(struct upid *)0, 1);
@@ -188,6 +221,8 @@ GETTER u32 upid_size(void)
 GET(signal_live, signal_struct, s32, live.counter)
 GET(signal_group_exit_code, signal_struct, u32, group_exit_code)
 GET(signal_oom_score_adj, signal_struct, short, oom_score_adj)
+// RLIMIT_NOFILE
+GET(signal_fd_limit, signal_struct, u64, rlim[7].rlim_cur)
 GET(signal_tty, signal_struct, struct tty_struct *, tty)
 // PIDTYPE_PGID and PIDTYPE_SID
 GET(signal_pgrp, signal_struct, struct pid *, pids[2])
@@ -203,7 +238,7 @@ GET(mm_env_start, mm_struct, unsigned long, env_start)
 GET(mm_env_end, mm_struct, unsigned long, env_end)
 GET(mm_total_vm, mm_struct, unsigned long, total_vm)
 
-// Which: MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SHMEMPAGES 3.
+// Which: MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SWAPENTS 2, MM_SHMEMPAGES 3.
 #define RSS(name, which)                                                                           \
 	GETTER s64 name(const struct mm_struct *from)                                              \
 	{                                                                                          \
@@ -217,6 +252,7 @@ GET(mm_total_vm, mm_struct, unsigned long, total_vm)
 	}
 RSS(mm_file_pages, 0)
 RSS(mm_anon_pages, 1)
+RSS(mm_swapped_pages, 2)
 RSS(mm_shmem_pages, 3)
 
 GET(css_set_default, css_set, struct cgroup *, dfl_cgrp)
@@ -264,6 +300,7 @@ GETTER struct kernfs_node *node_parent(const struct kernfs_node *from)
 }
 
 ADDRESS(fs_pwd, fs_struct, path, pwd)
+ADDRESS(fs_root, fs_struct, path, root)
 GET(files_fdt, files_struct, struct fdtable *, fdt)
 GET(fdt_max, fdtable, u32, max_fds)
 GET(fdt_files, fdtable, struct file **, fd)
@@ -287,6 +324,28 @@ GET(dentry_hash_pprev, dentry, void *, d_hash.pprev)
 GET(inode_number, inode, unsigned long, i_ino)
 GET(inode_mode, inode, u16, i_mode)
 GET(inode_super, inode, struct super_block *, i_sb)
+GET(inode_uid, inode, u32, i_uid.val)
+GET(inode_gid, inode, u32, i_gid.val)
+// A time of the inode, in nanoseconds since the epoch.
+#define INODE_TIME(name, time)                                                                     \
+	GETTER u64 name(const struct inode *from)                                                  \
+	{                                                                                          \
+		s64 seconds = 0;                                                                   \
+		u32 fraction = 0;                                                                  \
+		struct timespec64 both = {0, 0};                                                   \
+		if (EXISTS(inode, i_##time##_sec)) {                                               \
+			READ(seconds, from, i_##time##_sec);                                       \
+			READ(fraction, from, i_##time##_nsec);                                     \
+			return seconds * 1000000000 + fraction;                                    \
+		}                                                                                  \
+		if (EXISTS(inode___private, __i_##time))                                           \
+			READ(both, (const struct inode___private *)from, __i_##time);              \
+		else                                                                               \
+			READ(both, (const struct inode___old *)from, i_##time);                    \
+		return both.tv_sec * 1000000000 + both.tv_nsec;                                    \
+	}
+INODE_TIME(inode_changed_ns, ctime)
+INODE_TIME(inode_modified_ns, mtime)
 GETTER u32 inode_size(void)
 {
 	return __builtin_preserve_type_info(*(struct inode *)0, 1);
@@ -304,6 +363,41 @@ GET(sock_family, sock, u16, __sk_common.skc_family)
 GET(sock_local_port, sock, u16, __sk_common.skc_num)
 GET(sock_local_v4, sock, u32, __sk_common.skc_rcv_saddr)
 ADDRESS(sock_local_v6, sock, in6_addr, __sk_common.skc_v6_rcv_saddr)
+GET(sock_remote_port, sock, u16, __sk_common.skc_dport)
+GET(sock_remote_v4, sock, u32, __sk_common.skc_daddr)
+ADDRESS(sock_remote_v6, sock, in6_addr, __sk_common.skc_v6_daddr)
+GET(sock_state, sock, u8, __sk_common.skc_state)
+GET(sock_queue_len, sock, u32, sk_ack_backlog)
+GET(sock_queue_max, sock, u32, sk_max_ack_backlog)
+// A bit field: where its bytes are, and how far to shift what they hold to both sides.
+GETTER u32 sock_locks(const struct sock *from)
+{
+	u64 to = 0;
+	u32 size = __builtin_preserve_field_info(from->sk_userlocks, 1);
+	bpf_probe_read_kernel(&to, size > 8 ? 8 : size,
+			      (const void *)from +
+				      __builtin_preserve_field_info(from->sk_userlocks, 0));
+	to <<= __builtin_preserve_field_info(from->sk_userlocks, 4);
+	return to >> __builtin_preserve_field_info(from->sk_userlocks, 5);
+}
+GETTER const struct unix_address *unix_address(const struct sock *from)
+{
+	struct unix_address *to = 0;
+	READ(to, (const struct unix_sock *)from, addr);
+	return to;
+}
+GETTER const struct sock *unix_peer(const struct sock *from)
+{
+	struct sock *to = 0;
+	READ(to, (const struct unix_sock *)from, peer);
+	return to;
+}
+GET(unix_address_len, unix_address, u32, len)
+// The address itself follows the structure's last member: `len`, in every version.
+GETTER const u8 *unix_address_name(const struct unix_address *from)
+{
+	return (const u8 *)__builtin_preserve_access_index(&from->len) + sizeof(u32);
+}
 
 // Where the current task's registers were saved when it entered the kernel.
 GETTER const struct pt_regs *current_regs(void)
@@ -325,6 +419,9 @@ GET(regs_di, pt_regs, u64, di)
 GET(regs_si, pt_regs, u64, si)
 GET(regs_dx, pt_regs, u64, dx)
 GET(regs_r10, pt_regs, u64, r10)
+GET(regs_r8, pt_regs, u64, r8)
+GET(regs_r9, pt_regs, u64, r9)
+GET(regs_bp, pt_regs, u64, bp)
 GET(regs_bx, pt_regs, u64, bx)
 GET(regs_cx, pt_regs, u64, cx)
 GET(task_status, task_struct, u32, thread_info.status)

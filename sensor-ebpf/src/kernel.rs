@@ -26,6 +26,7 @@ structures!(
     mount,
     path,
     pid,
+    pid_namespace,
     pt_regs,
     signal_struct,
     sock,
@@ -34,6 +35,7 @@ structures!(
     task_struct,
     tty_driver,
     tty_struct,
+    unix_address,
     upid,
     vfsmount,
 );
@@ -60,6 +62,8 @@ getters! {
     task_signal(*const task_struct) -> *const signal_struct;
     task_thread_pid(*const task_struct) -> *const pid;
     task_mm(*const task_struct) -> *const mm_struct;
+    task_major_faults(*const task_struct) -> u64;
+    task_minor_faults(*const task_struct) -> u64;
     task_css_set(*const task_struct) -> *const css_set;
     task_comm(*const task_struct) -> *const u8;
     task_login_uid(*const task_struct) -> u32;
@@ -67,14 +71,19 @@ getters! {
     cred_euid(*const cred) -> u32;
     cred_egid(*const cred) -> u32;
     cred_cap_effective(*const cred) -> u64;
+    cred_cap_permitted(*const cred) -> u64;
+    cred_cap_inheritable(*const cred) -> u64;
 
     pid_level(*const pid) -> u32;
     pid_numbers(*const pid) -> *const upid;
     upid_nr(*const upid) -> u32;
+    upid_namespace(*const upid) -> *const pid_namespace;
+    namespace_init(*const pid_namespace) -> *const task_struct;
 
     signal_live(*const signal_struct) -> i32;
     signal_group_exit_code(*const signal_struct) -> u32;
     signal_oom_score_adj(*const signal_struct) -> i16;
+    signal_fd_limit(*const signal_struct) -> u64;
     signal_tty(*const signal_struct) -> *const tty_struct;
     signal_pgrp(*const signal_struct) -> *const pid;
     signal_session(*const signal_struct) -> *const pid;
@@ -90,6 +99,7 @@ getters! {
     mm_total_vm(*const mm_struct) -> u64;
     mm_file_pages(*const mm_struct) -> i64;
     mm_anon_pages(*const mm_struct) -> i64;
+    mm_swapped_pages(*const mm_struct) -> i64;
     mm_shmem_pages(*const mm_struct) -> i64;
 
     css_set_default(*const css_set) -> *const cgroup;
@@ -102,6 +112,7 @@ getters! {
     node_parent(*const kernfs_node) -> *const kernfs_node;
 
     fs_pwd(*const fs_struct) -> *const path;
+    fs_root(*const fs_struct) -> *const path;
     files_fdt(*const files_struct) -> *const fdtable;
     fdt_max(*const fdtable) -> u32;
     fdt_files(*const fdtable) -> *const *const file;
@@ -121,6 +132,10 @@ getters! {
     dentry_hash_pprev(*const dentry) -> u64;
     inode_number(*const inode) -> u64;
     inode_mode(*const inode) -> u16;
+    inode_uid(*const inode) -> u32;
+    inode_gid(*const inode) -> u32;
+    inode_changed_ns(*const inode) -> u64;
+    inode_modified_ns(*const inode) -> u64;
     inode_super(*const inode) -> *const super_block;
     super_device(*const super_block) -> u32;
     super_magic(*const super_block) -> u64;
@@ -135,12 +150,26 @@ getters! {
     sock_local_port(*const sock) -> u16;
     sock_local_v4(*const sock) -> u32;
     sock_local_v6(*const sock) -> *const in6_addr;
+    sock_remote_port(*const sock) -> u16;
+    sock_remote_v4(*const sock) -> u32;
+    sock_remote_v6(*const sock) -> *const in6_addr;
+    sock_state(*const sock) -> u8;
+    sock_locks(*const sock) -> u32;
+    sock_queue_len(*const sock) -> u32;
+    sock_queue_max(*const sock) -> u32;
+    unix_address(*const sock) -> *const unix_address;
+    unix_peer(*const sock) -> *const sock;
+    unix_address_len(*const unix_address) -> u32;
+    unix_address_name(*const unix_address) -> *const u8;
 
     regs_orig_ax(*const pt_regs) -> u64;
     regs_di(*const pt_regs) -> u64;
     regs_si(*const pt_regs) -> u64;
     regs_dx(*const pt_regs) -> u64;
     regs_r10(*const pt_regs) -> u64;
+    regs_r8(*const pt_regs) -> u64;
+    regs_r9(*const pt_regs) -> u64;
+    regs_bp(*const pt_regs) -> u64;
     regs_bx(*const pt_regs) -> u64;
     regs_cx(*const pt_regs) -> u64;
     task_status(*const task_struct) -> u32;

@@ -31,6 +31,8 @@ mod probe;
 #[cfg(target_arch = "bpf")]
 mod scope;
 #[cfg(target_arch = "bpf")]
+mod socket;
+#[cfg(target_arch = "bpf")]
 mod submit;
 #[cfg(target_arch = "bpf")]
 mod syscall;

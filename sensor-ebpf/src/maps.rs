@@ -2,7 +2,8 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use sensor_common::call::Plan;
 use sensor_common::config::Config;
 use sensor_common::counters;
 use sensor_common::function;
@@ -15,7 +16,6 @@ pub(crate) static CONFIG: Global<Config> = Global::new(Config {
     scope_cgroup_id: 0,
     scope_level: 0,
     self_tgid: 0,
-    kinds: 0,
     sample_tgid: 0,
     wake_bytes: 0,
     wake_interval_ns: 0,
@@ -47,6 +47,14 @@ pub(crate) static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(512, 0
 #[map]
 pub(crate) static COMPAT: Array<u32> = Array::with_max_entries(512, 0);
 
+/// Native system call number to what its record holds, filled by the loader.
+#[map]
+pub(crate) static PLANS: Array<Plan> = Array::with_max_entries(512, 0);
+
+/// Pairs of a socket and a peer that datagrams were seen between: `call` alone.
+#[map]
+pub(crate) static FLOWS: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(16_384, 0);
+
 /// How often a program on a kernel function met the sensor itself, by `sensor_common::function`:
 /// those programs add, the loader reads.
 #[map]
@@ -68,4 +76,16 @@ pub(crate) struct Slot {
     /// knows nothing about it: paths that differ only in the length are the same to it.
     pub len: u64,
     pub bytes: [u8; RECORD_MAX],
+}
+
+/// Datagrams of one socket with one peer in one direction.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Flow {
+    /// The socket's address; with its port, because addresses are reused.
+    pub socket: u64,
+    pub remote: [u8; 16],
+    pub port: u16,
+    pub direction: u16,
+    pub local_port: u32,
 }

@@ -1,8 +1,7 @@
-//! Which occurrences are wanted: kind, cgroup scope, and never the sensor's own.
+//! Which occurrences are wanted: those in the scope, and never the sensor's own.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_get_current_cgroup_id;
-use sensor_common::Kind;
 use sensor_common::function::Function;
 
 use crate::atomic;
@@ -12,11 +11,11 @@ use crate::kernel::{
 use crate::maps::{CONFIG, MET};
 use crate::task;
 
-/// Whether a record of this kind about the current task is wanted.
+/// Whether records about the current task are wanted. Which kinds are is decided by what is attached.
 #[inline(always)]
-pub(crate) fn current_wanted(kind: Kind) -> bool {
+pub(crate) fn current_wanted() -> bool {
     let config = CONFIG.load();
-    if config.kinds & kind.bit() == 0 || current_tgid() == config.self_tgid {
+    if current_tgid() == config.self_tgid {
         return false;
     }
     config.scope_cgroup_id == 0 || in_scope(cgroup_of(task::current()))
@@ -24,8 +23,8 @@ pub(crate) fn current_wanted(kind: Kind) -> bool {
 
 /// As [`current_wanted`], in a program on `function`, which also counts its meetings with the sensor.
 #[inline(always)]
-pub(crate) fn current_wanted_in(function: Function, kind: Kind) -> bool {
-    let wanted = current_wanted(kind);
+pub(crate) fn current_wanted_in(function: Function) -> bool {
+    let wanted = current_wanted();
     if !wanted
         && current_tgid() == CONFIG.load().self_tgid
         && let Some(met) = MET.get_ptr_mut(function as u32)
@@ -34,12 +33,6 @@ pub(crate) fn current_wanted_in(function: Function, kind: Kind) -> bool {
         unsafe { atomic::add(met, 1) };
     }
     wanted
-}
-
-/// Whether a record of this kind about this cgroup is wanted.
-#[inline(always)]
-pub(crate) fn cgroup_wanted(kind: Kind, cgroup: *const cgroup) -> bool {
-    CONFIG.load().kinds & kind.bit() != 0 && in_scope(cgroup)
 }
 
 /// Whether a cgroup is the scope or below it. Without a walk: the kernel keeps every cgroup's

@@ -139,6 +139,22 @@ impl Draft {
         len
     }
 
+    /// Appends up to `MAX` kernel bytes; the bytes added, or 0 when they could not be read.
+    #[inline(always)]
+    pub(crate) fn kernel_bytes<const MAX: usize>(&mut self, from: *const u8, len: u64) -> u64 {
+        let to = self.room::<MAX>();
+        if to.is_null() {
+            return 0;
+        }
+        let len = clamp::<MAX>(len);
+        // SAFETY: as in `kernel_str`.
+        if unsafe { bpf_probe_read_kernel(to, len as u32, from.cast()) } != 0 {
+            return 0;
+        }
+        self.add_len(len);
+        len
+    }
+
     /// Appends what `fill` writes into `MAX` bytes, given their address; it returns their number,
     /// or a negated errno, which is passed on.
     #[inline(always)]

@@ -1,9 +1,13 @@
 //! A system call that returns: its arguments, whichever table it came through.
 
+use sensor_common::call::RESULT;
+
 use crate::kernel::{
-    current_regs, fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, regs_bx, regs_cx, regs_di,
-    regs_dx, regs_orig_ax, regs_r10, regs_si, task_files, task_status, task_struct,
+    current_regs, fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, regs_bp, regs_bx, regs_cx,
+    regs_di, regs_dx, regs_orig_ax, regs_r8, regs_r9, regs_r10, regs_si, task_files, task_status,
+    task_struct,
 };
+use crate::maps::COMPAT;
 use crate::submit::read_kernel;
 use crate::task;
 
@@ -43,7 +47,28 @@ impl Exit {
         regs_orig_ax(self.regs) as u32
     }
 
-    /// Argument 0 to 3. The 32-bit convention passes them in ebx, ecx, edx, esi.
+    /// Its number in the native table, where the 32-bit one has a call that the loader knows.
+    #[inline(always)]
+    pub(crate) fn native_number(&self) -> u32 {
+        COMPAT.get(self.number()).copied().unwrap_or(0)
+    }
+
+    /// An argument by its number; 6 is the result, all else 0.
+    #[inline(always)]
+    pub(crate) fn numbered(&self, number: u8) -> u64 {
+        match number {
+            0 => self.arg::<0>(),
+            1 => self.arg::<1>(),
+            2 => self.arg::<2>(),
+            3 => self.arg::<3>(),
+            4 => self.arg::<4>(),
+            5 => self.arg::<5>(),
+            RESULT => self.result as u64,
+            _ => 0,
+        }
+    }
+
+    /// Argument 0 to 5. The 32-bit convention passes them in ebx, ecx, edx, esi, edi, ebp.
     #[inline(always)]
     pub(crate) fn arg<const N: usize>(&self) -> u64 {
         if self.compat {
@@ -51,7 +76,9 @@ impl Exit {
                 0 => regs_bx(self.regs),
                 1 => regs_cx(self.regs),
                 2 => regs_dx(self.regs),
-                _ => regs_si(self.regs),
+                3 => regs_si(self.regs),
+                4 => regs_di(self.regs),
+                _ => regs_bp(self.regs),
             };
             return value & 0xffff_ffff;
         }
@@ -59,7 +86,9 @@ impl Exit {
             0 => regs_di(self.regs),
             1 => regs_si(self.regs),
             2 => regs_dx(self.regs),
-            _ => regs_r10(self.regs),
+            3 => regs_r10(self.regs),
+            4 => regs_r8(self.regs),
+            _ => regs_r9(self.regs),
         }
     }
 

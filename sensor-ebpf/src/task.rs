@@ -1,14 +1,17 @@
 //! A task → the header of a record.
 
-use aya_ebpf::helpers::generated::bpf_get_current_task;
-use sensor_common::exec::Session;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_smp_processor_id};
+use sensor_common::exec::{Resources, Session};
 use sensor_common::header::{COMM_LEN, Header};
 
 use crate::kernel::{
-    cred_cap_effective, cred_egid, cred_euid, pid, pid_level, pid_numbers, signal_pgrp,
-    signal_session, signal_tty, task_comm, task_cred, task_leader, task_login_uid, task_parent,
-    task_pid, task_signal, task_start_boot_ns, task_struct, task_tgid, task_thread_pid, tty_driver,
-    tty_driver_major, tty_driver_minor_start, tty_index, upid, upid_nr, upid_size,
+    cred_cap_effective, cred_cap_inheritable, cred_cap_permitted, cred_egid, cred_euid,
+    mm_anon_pages, mm_file_pages, mm_shmem_pages, mm_swapped_pages, mm_total_vm, namespace_init,
+    pid, pid_level, pid_numbers, signal_fd_limit, signal_pgrp, signal_session, signal_tty,
+    task_comm, task_cred, task_leader, task_login_uid, task_major_faults, task_minor_faults,
+    task_mm, task_parent, task_pid, task_signal, task_start_boot_ns, task_struct, task_tgid,
+    task_thread_pid, tty_driver, tty_driver_major, tty_driver_minor_start, tty_index, upid,
+    upid_namespace, upid_nr, upid_size,
 };
 use crate::submit::{now_boot_ns, read_kernel};
 
@@ -22,7 +25,7 @@ pub(crate) fn current() -> *const task_struct {
 /// Fills a header about `task`, which is in the cgroup `cgroup_id`.
 #[inline(always)]
 pub(crate) fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
-    let leader = task_leader(task);
+    let leader: *const task_struct = task_leader(task);
     let cred = task_cred(task);
     header.boot_ns = now_boot_ns();
     header.cgroup_id = cgroup_id;
@@ -33,6 +36,11 @@ pub(crate) fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64
     header.uid = cred_euid(cred);
     header.gid = cred_egid(cred);
     header.vpid = number_inside(task_thread_pid(leader));
+    header.vtid = if leader == task { header.vpid } else { number_inside(task_thread_pid(task)) };
+    // SAFETY: a helper without preconditions.
+    header.cpu = unsafe { bpf_get_smp_processor_id() };
+    header.cap_effective = cred_cap_effective(cred);
+    header.cap_permitted = cred_cap_permitted(cred);
     read_kernel(task_comm(task).cast::<[u8; COMM_LEN]>(), &mut header.comm);
 }
 
@@ -45,7 +53,6 @@ pub(crate) fn session(to: &mut Session, task: *const task_struct) {
     to.sid = number_outside(signal_session(signal));
     to.pgid = number_outside(group);
     to.vpgid = number_inside(group);
-    to.cap_effective = cred_cap_effective(task_cred(task));
     to.reserved = 0;
     to.tty = 0;
     let tty = signal_tty(signal);
@@ -65,8 +72,29 @@ fn number_outside(pid: *const pid) -> u32 {
 /// A pid's number in its own namespace, the innermost.
 #[inline(always)]
 pub(crate) fn number_inside(pid: *const pid) -> u32 {
+    upid_nr(innermost(pid))
+}
+
+/// A pid in its own namespace.
+#[inline(always)]
+fn innermost(pid: *const pid) -> *const upid {
     // The kernel's own limit on nesting (MAX_PID_NS_LEVEL).
     let level = (pid_level(pid) & 31) as usize;
-    let innermost = pid_numbers(pid).cast::<u8>().wrapping_add(level * upid_size() as usize);
-    upid_nr(innermost.cast::<upid>())
+    pid_numbers(pid).cast::<u8>().wrapping_add(level * upid_size() as usize).cast::<upid>()
+}
+
+/// What the task may use and uses.
+#[inline(always)]
+pub(crate) fn resources(to: &mut Resources, task: *const task_struct) {
+    let mm = task_mm(task);
+    to.fd_limit = signal_fd_limit(task_signal(task));
+    to.vm_pages = mm_total_vm(mm);
+    // A counter that is split over processors can be a little below zero.
+    to.resident_pages = (mm_file_pages(mm) + mm_anon_pages(mm) + mm_shmem_pages(mm)).max(0) as u64;
+    to.swapped_pages = mm_swapped_pages(mm).max(0) as u64;
+    to.major_faults = task_major_faults(task);
+    to.minor_faults = task_minor_faults(task);
+    to.cap_inheritable = cred_cap_inheritable(task_cred(task));
+    let namespace = upid_namespace(innermost(task_thread_pid(task)));
+    to.pid_namespace_boot_ns = task_start_boot_ns(namespace_init(namespace));
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use sensor_common::Kind;
-
 use crate::alert::{self, Alert, Origin};
 use crate::attribution::Attribution;
 use crate::event::Event;
+use crate::probe::wanted::Wanted;
 use crate::rules::program::Scratch;
 use crate::rules::{Rule, Ruleset};
 
@@ -77,19 +76,13 @@ pub fn origin(attribution: &Attribution) -> Origin {
     }
 }
 
-/// The kinds of record that a ruleset needs: what its rules are about, and what identity needs.
-pub fn kinds(ruleset: &Ruleset) -> Vec<Kind> {
-    let mut kinds = vec![Kind::Fork, Kind::Exec, Kind::Exit, Kind::Cgroup];
+/// What a ruleset needs: what its rules are about, and what identity needs.
+pub fn wanted(ruleset: &Ruleset) -> Wanted {
+    let mut wanted = Wanted::identity();
+    wanted.run_queue = true;
     for event_type in ruleset.event_types() {
-        let kind = match event_type {
-            "open" | "openat" | "openat2" | "creat" => Kind::Open,
-            "connect" => Kind::Connect,
-            "oom" => Kind::Oom,
-            _ => continue,
-        };
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
+        // A type that nothing makes was named when the rules were loaded.
+        wanted.add_event_type(event_type);
     }
-    kinds
+    wanted
 }

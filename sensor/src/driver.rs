@@ -22,6 +22,7 @@ use crate::probe::load::Settings;
 use crate::probe::missed::Missed;
 use crate::probe::proc::Proc;
 use crate::probe::ring::Ring;
+use crate::probe::wanted::Wanted;
 use crate::probe::{self, record};
 
 /// How often the tables are tidied and the stages get their turn.
@@ -41,7 +42,7 @@ pub trait Stages {
     /// One event, in the order of the stream.
     fn event(&mut self, event: &Event<'_>);
     /// About once a second, and once at the end.
-    fn tick(&mut self, pipeline: &mut Pipeline, source: &Live);
+    fn tick(&mut self, pipeline: &mut Pipeline, source: &mut Live);
     /// Everything that had come is dealt with: a good moment to flush.
     fn drained(&mut self) {}
     /// SIGHUP.
@@ -163,8 +164,8 @@ impl std::fmt::Display for Balance {
 
 impl Live {
     /// Loads and attaches. What happens from here on is in the ring.
-    pub fn start(settings: &Settings, run_queue: bool, proc: Proc) -> Result<Self, probe::Error> {
-        let mut probes = attach(settings, run_queue)?;
+    pub fn start(settings: &Settings, proc: Proc) -> Result<Self, probe::Error> {
+        let mut probes = attach(settings)?;
         let interval = Duration::from_nanos(settings.config.wake_interval_ns);
         let ring = Ring::new(&mut probes, interval)?;
         let counters = Arc::new(Mutex::new(Counters::new(&mut probes)?));
@@ -200,6 +201,14 @@ impl Live {
 
     pub fn probes_mut(&mut self) -> Option<&mut Probes> {
         self.probes.as_mut()
+    }
+
+    /// Brings what is attached in line with what is wanted now.
+    pub fn watch(&mut self, wanted: &Wanted) {
+        if let Some(probes) = &mut self.probes {
+            probes.watch(wanted);
+            self.outcomes.clone_from(&probes.outcomes);
+        }
     }
 
     /// What the programs cost so far, while they are attached.

@@ -9,14 +9,17 @@ use zerocopy::FromBytes as _;
 
 use crate::attribution::Attribution;
 use crate::attribution::cache::Cache;
+use crate::event::call::Call;
 use crate::event::cgroup::Cgroup;
 use crate::event::connect::Connect;
 use crate::event::decode::{Malformed, Record, decode};
 use crate::event::detail::Detail;
+use crate::event::exec::Exec;
 use crate::event::exit::Exit;
 use crate::event::fork::Fork;
 use crate::event::oom::Oom;
 use crate::event::open::Open;
+use crate::event::path::from_components;
 use crate::event::process::{Process, ProcessTable, id};
 use crate::event::{Event, Thread};
 
@@ -26,7 +29,7 @@ pub struct Tally {
     /// Records that came from the kernel, decoded or not.
     pub received: u64,
     /// Of those, by kind, the ones whose kind is known.
-    pub delivered: [u64; Kind::ALL.len() + 1],
+    pub delivered: [u64; Kind::SLOTS as usize],
     /// Records that could not be decoded, by [`Malformed::ALL_NAMES`].
     pub malformed: [u64; Malformed::ALL_NAMES.len()],
     /// Events from processes that neither the table nor /proc knew.
@@ -88,9 +91,13 @@ impl Pipeline {
         let (header, _) = Header::read_from_prefix(bytes).ok()?;
         match header.kind()? {
             Kind::Exec | Kind::Process | Kind::Clock | Kind::Sample => None,
-            Kind::Fork | Kind::Exit | Kind::Open | Kind::Connect | Kind::Oom | Kind::Cgroup => {
-                self.processes.seen(&header).is_none().then_some(header.tgid)
-            }
+            Kind::Fork
+            | Kind::Exit
+            | Kind::Open
+            | Kind::Connect
+            | Kind::Oom
+            | Kind::Cgroup
+            | Kind::Call => self.processes.seen(&header).is_none().then_some(header.tgid),
         }
     }
 
@@ -122,7 +129,7 @@ impl Pipeline {
     /// What the tables must know before the event is looked at.
     fn learn(&mut self, record: &Record<'_>) {
         match record {
-            Record::Fork(fork) => self.processes.forked(fork),
+            Record::Fork { fork, .. } => self.processes.forked(fork),
             Record::Exec(exec) | Record::Process(exec) => self.processes.executed(exec),
             Record::Clock(clock) => self.clock_offset_ns = clock.offset_ns,
             Record::Cgroup { cgroup, change: Change::Made | Change::Existing, path } => {
@@ -133,6 +140,7 @@ impl Pipeline {
             | Record::Open { .. }
             | Record::Connect(_)
             | Record::Oom { .. }
+            | Record::Call { .. }
             | Record::Sample(_) => {}
         }
     }
@@ -141,6 +149,11 @@ impl Pipeline {
     fn settle(&mut self, record: &Record<'_>) {
         match record {
             Record::Exit(exit) => self.processes.exited(&exit.header),
+            Record::Call { call, row, parts }
+                if matches!(row.name, "chdir" | "fchdir") && call.result() == 0 =>
+            {
+                self.processes.moved(&call.header, &from_components(parts.file_path));
+            }
             Record::Cgroup { cgroup, change: Change::Removed, .. } => {
                 self.cgroups.removed(cgroup.id, self.now_boot_ns);
             }
@@ -150,8 +163,8 @@ impl Pipeline {
 
     fn emit(&mut self, record: &Record<'_>, on_event: &mut impl FnMut(&Event<'_>)) {
         let (header, detail) = match record {
-            Record::Fork(fork) => (&fork.header, Detail::Fork(Fork::new(fork))),
-            Record::Exec(exec) => (&exec.exec.header, Detail::Exec),
+            Record::Fork { fork, call } => (&fork.header, Detail::Fork(Fork::new(fork, *call))),
+            Record::Exec(exec) => (&exec.exec.header, Detail::Exec(Exec::new(&exec.exec))),
             Record::Exit(exit) => (&exit.header, Detail::Exit(Exit::new(exit.status))),
             Record::Open { open, call, path, text } => {
                 (&open.header, Detail::Open(Open::new(open, *call, path, text)))
@@ -159,6 +172,9 @@ impl Pipeline {
             Record::Connect(connect) => (&connect.header, Detail::Connect(Connect::new(connect))),
             Record::Oom { oom, path } => {
                 (&oom.header, Detail::Oom(Oom::new(oom, path, self.page_bytes)))
+            }
+            Record::Call { call, row, parts } => {
+                (&call.header, Detail::Call(Box::new(Call::new(call, row, parts))))
             }
             Record::Cgroup { change: Change::Existing, .. }
             | Record::Sample(_)
@@ -187,9 +203,13 @@ impl Pipeline {
             thread: Thread {
                 tid: header.tid,
                 vpid: header.vpid,
+                vtid: header.vtid,
+                cpu: header.cpu,
                 uid: header.uid,
                 gid: header.gid,
                 cgroup_id: header.cgroup_id,
+                cap_effective: header.cap_effective,
+                cap_permitted: header.cap_permitted,
             },
             process,
             processes: &self.processes,

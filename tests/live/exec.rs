@@ -60,7 +60,7 @@ fn a_process_has_a_beginning_a_parent_and_an_end() {
     assert_eq!(fork.what, What::Fork { child: child.process.id.pid });
     assert_eq!(child.process.ppid, shell.process.id.pid);
     assert_eq!(child.ancestors.first().map(String::as_bytes), Some(&*shell.process.name));
-    assert_eq!(&*child.process.program.cwd, b"/tmp");
+    assert_eq!(&*child.process.cwd, b"/tmp");
     assert_eq!(child.attribution.cgroup_path, format!("/{}", cgroup.name()));
     let ended = |pid, code, signal| {
         observer.wait_for(|seen| {

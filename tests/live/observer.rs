@@ -13,9 +13,9 @@ use sensor::event::detail::Detail;
 use sensor::event::oom::OomMemory;
 use sensor::event::process::Process;
 use sensor::pipeline::{Pipeline, Tally};
-use sensor::probe::attach::kinds;
 use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
+use sensor::probe::wanted::Wanted;
 use sensor_common::Kind;
 use sensor_common::config::Config;
 
@@ -64,7 +64,7 @@ impl Stages for Forward {
         drop(self.events.send(seen(event)));
     }
 
-    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &Live) {}
+    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &mut Live) {}
 }
 
 impl Observer {
@@ -78,13 +78,17 @@ impl Observer {
             scope_cgroup_id: cgroup.id(),
             scope_level: cgroup.level(),
             self_tgid: std::process::id(),
-            kinds: kinds(wanted.iter().copied()),
             wake_bytes: ring_bytes / 8,
             wake_interval_ns: 1_000_000,
             ..Config::default()
         };
-        let settings = Settings { config, ring_bytes, hooks: hooks() };
-        let mut live = Live::start(&settings, false, Proc::default()).expect("attach");
+        let settings = Settings {
+            config,
+            wanted: Wanted::of(wanted.iter().copied()),
+            ring_bytes,
+            hooks: hooks(),
+        };
+        let mut live = Live::start(&settings, Proc::default()).expect("attach");
         let (control, remote) = Control::new().expect("a socket pair");
         let (events, receiver) = sync_channel(QUEUE);
         let thread = std::thread::spawn(move || {
@@ -138,7 +142,7 @@ fn text(bytes: &[u8]) -> String {
 fn seen(event: &Event<'_>) -> Seen {
     let what = match &event.detail {
         Detail::Fork(fork) => What::Fork { child: fork.child_pid },
-        Detail::Exec => What::Exec,
+        Detail::Exec(_) => What::Exec,
         Detail::Exit(exit) => What::Exit { code: exit.code, signal: exit.signal },
         Detail::Open(open) => What::Open {
             path: text(&open.path),

@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("sinks", &["rules", "alert", "config", "metrics"]),
     ("profile", &["probe", "event", "attribution"]),
     ("pipeline", &["probe", "event", "attribution"]),
-    ("detect", &["event", "attribution", "fields", "rules", "alert"]),
+    ("detect", &["probe", "event", "attribution", "fields", "rules", "alert"]),
     ("driver", &["probe", "event", "attribution", "pipeline"]),
     ("cli", &["*"]),
 ];

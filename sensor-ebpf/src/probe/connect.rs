@@ -70,7 +70,7 @@ impl Address {
 
 #[inline(always)]
 fn try_connect(ctx: &impl Arguments) {
-    if current_wanted(Kind::Connect) {
+    if current_wanted() {
         let exit = Exit::new(ctx.arg(0), ctx.arg(1));
         let fd = exit.arg::<0>() as i32;
         let address = Address::User(exit.arg::<1>());
@@ -81,7 +81,7 @@ fn try_connect(ctx: &impl Arguments) {
 #[fexit(function = "__sys_connect")]
 pub(crate) fn connect_fexit(ctx: FExitContext) -> i32 {
     let (result, len) = (ctx.arg(3), ctx.arg(2));
-    if current_wanted_in(Function::SysConnect, Kind::Connect) && fails_before(result, len) {
+    if current_wanted_in(Function::SysConnect) && fails_before(result, len) {
         let exit = Exit::inside(result);
         let fd = ctx.arg(0);
         record(&exit, fd, exit.file(fd), (Address::User(ctx.arg(1)), len as u32));
@@ -92,7 +92,7 @@ pub(crate) fn connect_fexit(ctx: FExitContext) -> i32 {
 #[fexit(function = "__sys_connect_file")]
 pub(crate) fn connect_file_fexit(ctx: FExitContext) -> i32 {
     let (result, len) = (ctx.arg(4), ctx.arg(2));
-    if current_wanted_in(Function::SysConnectFile, Kind::Connect) && !fails_before(result, len) {
+    if current_wanted_in(Function::SysConnectFile) && !fails_before(result, len) {
         let exit = Exit::inside(result);
         if let Some(fd) = descriptor(&exit) {
             record(&exit, fd, ctx.arg(0), (Address::Kernel(ctx.arg(1)), len as u32));

@@ -64,7 +64,7 @@ fn connects_come_here() -> bool {
 /// Its arguments lie in user memory behind another pointer; it is counted instead of decoded.
 #[inline(always)]
 fn unsupported_connect() {
-    if current_wanted(Kind::Connect) {
+    if current_wanted() {
         count(Kind::Connect, Outcome::Produced);
         count(Kind::Connect, Outcome::DroppedCompat);
     }

@@ -4,13 +4,14 @@
 //! 5.10 to 7.2.
 
 use sensor_common::Kind;
-use sensor_common::exec::{Exec, FROM_MEMFD, STRINGS_MAX, UPPER_LAYER};
+use sensor_common::exec::{EXECVEAT, Exec, FROM_MEMFD, LOWER_LAYER, STRINGS_MAX, UPPER_LAYER};
 use sensor_common::path::PATH_MAX;
 
 use crate::kernel::{
-    bprm_file, bprm_filename, dentry, dentry_inode, dentry_name, dentry_parent, file, file_inode,
-    file_path, fs_pwd, inode, inode_number, inode_size, inode_super, linux_binprm, mm_arg_end,
-    mm_arg_start, mm_env_end, mm_env_start, path_dentry, super_magic, task_fs, task_mm,
+    bprm_file, bprm_filename, current_regs, dentry, dentry_inode, dentry_name, dentry_parent, file,
+    file_inode, file_path, fs_pwd, inode, inode_changed_ns, inode_gid, inode_modified_ns,
+    inode_number, inode_size, inode_super, inode_uid, linux_binprm, mm_arg_end, mm_arg_start,
+    mm_env_end, mm_env_start, path_dentry, regs_orig_ax, super_magic, task_fs, task_mm,
     task_struct,
 };
 use crate::path;
@@ -26,7 +27,7 @@ const PAGE: usize = 4096;
 
 #[inline(always)]
 fn try_exec(ctx: &impl Arguments) {
-    if !current_wanted(Kind::Exec) {
+    if !current_wanted() {
         return;
     }
     let Some(mut draft) = Draft::begin(Kind::Exec) else { return };
@@ -37,8 +38,13 @@ fn try_exec(ctx: &impl Arguments) {
     let exec = unsafe { draft.fixed::<Exec>() };
     task::fill(&mut exec.header, task, current_cgroup_id());
     path::identify(&mut exec.file, file);
-    exec.flags = flags(file);
+    exec.flags = flags(file) | called();
     task::session(&mut exec.session, task);
+    task::resources(&mut exec.resources, task);
+    let inode = file_inode(file);
+    (exec.owner.uid, exec.owner.gid) = (inode_uid(inode), inode_gid(inode));
+    exec.owner.changed_ns = inode_changed_ns(inode);
+    exec.owner.modified_ns = inode_modified_ns(inode);
 
     let filename_len = draft.kernel_str::<PATH_MAX>(bprm_filename(bprm)) as u32;
     let (exe_len, exe_flags) = path::append(&mut draft, file_path(file));
@@ -84,10 +90,20 @@ fn flags(file: *const file) -> u32 {
         flags |= FROM_MEMFD;
     }
     let inode = file_inode(file);
-    if super_magic(inode_super(inode)) == OVERLAYFS_SUPER_MAGIC && has_upper(inode) {
-        flags |= UPPER_LAYER;
+    if super_magic(inode_super(inode)) == OVERLAYFS_SUPER_MAGIC {
+        flags |= if has_upper(inode) { UPPER_LAYER } else { LOWER_LAYER };
     }
     flags
+}
+
+/// Whether the call was execveat. The registers are the new program's, but for the call's number; a
+/// program of the other word size was still called through the caller's table, so both numbers count.
+#[inline(always)]
+fn called() -> u32 {
+    const EXECVE: [u32; 2] = [59, 11];
+    let number = regs_orig_ax(current_regs()) as u32;
+    let known = EXECVE.contains(&number);
+    if known { 0 } else { EXECVEAT }
 }
 
 /// A memfd's dentry is its own parent and its name begins with `memfd:`.

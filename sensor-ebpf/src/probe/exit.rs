@@ -20,7 +20,7 @@ fn try_exit(ctx: &impl Arguments) {
     let task: *const task_struct = ctx.arg(0);
     let signal = task_signal(task);
     // `do_exit` has already taken this thread off the count.
-    if signal_live(signal) != 0 || !current_wanted(Kind::Exit) {
+    if signal_live(signal) != 0 || !current_wanted() {
         return;
     }
     let Some(mut draft) = Draft::begin(Kind::Exit) else { return };

@@ -8,6 +8,7 @@ mod oom;
 mod dispatch;
 mod open;
 mod connect;
+mod call;
 mod run_queue;
 mod sample;
 mod floor;

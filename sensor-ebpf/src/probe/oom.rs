@@ -19,7 +19,7 @@ use crate::kernel::{
 };
 use crate::path;
 use crate::probe::Arguments;
-use crate::scope::{cgroup_of, cgroup_wanted};
+use crate::scope::{cgroup_of, in_scope};
 use crate::submit::{Draft, read_kernel};
 use crate::task;
 
@@ -51,7 +51,7 @@ pub(crate) fn oom_raw(ctx: RawTracePointContext) -> i32 {
 fn try_oom(ctx: &impl Arguments) {
     let victim: *const task_struct = ctx.arg(0);
     let cgroup = cgroup_of(victim);
-    if !cgroup_wanted(Kind::Oom, cgroup) {
+    if !in_scope(cgroup) {
         return;
     }
     let Some(mut draft) = Draft::begin(Kind::Oom) else { return };

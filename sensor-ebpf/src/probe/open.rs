@@ -45,7 +45,7 @@ struct How {
 
 #[inline(always)]
 fn try_open(ctx: &impl Arguments, call: Call) {
-    if current_wanted(Kind::Open) {
+    if current_wanted() {
         let exit = Exit::new(ctx.arg(0), ctx.arg(1));
         record(&exit, call, |how| read_user(exit.arg::<2>(), how));
     }
@@ -53,7 +53,7 @@ fn try_open(ctx: &impl Arguments, call: Call) {
 
 #[fexit(function = "do_sys_openat2")]
 pub(crate) fn open_fexit(ctx: FExitContext) -> i32 {
-    if current_wanted_in(Function::DoSysOpenat2, Kind::Open) {
+    if current_wanted_in(Function::DoSysOpenat2) {
         let exit = Exit::inside(ctx.arg(3));
         if let Some(call) = called(&exit) {
             record(&exit, call, |how| read_kernel(ctx.arg::<*const How>(2), how));

@@ -28,7 +28,7 @@ fn try_sample(ctx: &PerfEventContext) {
     let only = CONFIG.load().sample_tgid;
     let tgid = current_tgid();
     // Process 0 is the idle task.
-    if tgid == 0 || (only != 0 && tgid != only) || !current_wanted(Kind::Sample) {
+    if tgid == 0 || (only != 0 && tgid != only) || !current_wanted() {
         return;
     }
     let Some(mut draft) = Draft::begin(Kind::Sample) else { return };

@@ -5,11 +5,12 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::alert::rfc3339;
 use crate::event::Event;
+use crate::event::call::Call;
 use crate::event::connect::{Connect, Peer};
 use crate::event::detail::Detail;
 use crate::event::oom::Oom;
 use crate::event::open::Open;
-use crate::fields::names::errno;
+use crate::fields::{self, names::errno};
 
 /// Arguments beyond this many bytes are cut from the line; `-o json` has them whole.
 const ARGUMENTS_MAX: usize = 200;
@@ -29,7 +30,7 @@ impl Display for Compact<'_> {
         write!(f, "{clock} {:<12} {place:<16} {name}[{pid}] ", event.detail.event_type())?;
         match &event.detail {
             Detail::Fork(fork) => write!(f, "→ {}", fork.child_pid),
-            Detail::Exec => arguments(event, f),
+            Detail::Exec(_) => arguments(event, f),
             Detail::Exit(exit) => match (exit.code, exit.signal) {
                 (_, Some(signal)) => write!(f, "killed by signal {signal}"),
                 (code, None) => write!(f, "exit code {}", code.unwrap_or(0)),
@@ -38,6 +39,7 @@ impl Display for Compact<'_> {
             Detail::Connect(connect) => connected(connect, f),
             Detail::Oom(oom) => killed(oom, f),
             Detail::Cgroup(cgroup) => write!(f, "{}", text(cgroup.path)),
+            Detail::Call(call) => called(call, f),
         }
     }
 }
@@ -111,6 +113,32 @@ fn killed(oom: &Oom<'_>, f: &mut Formatter<'_>) -> fmt::Result {
         resident / MIB,
         oom.memory.anon / MIB
     )
+}
+
+/// What was passed, without the result where that says nothing.
+fn called(call: &Call<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+    let mut first = true;
+    let mut value = Vec::new();
+    for name in fields::call::names_of(call) {
+        value.clear();
+        let is_result = name == "res" || (name == "fd" && call.result() < 0);
+        if is_result || !fields::call::text(call, name, &mut value) {
+            continue;
+        }
+        if !first {
+            f.write_str(" ")?;
+        }
+        first = false;
+        let shown = &value[..value.len().min(ARGUMENTS_MAX)];
+        write!(f, "{name}={}", text(shown).replace('\0', "·"))?;
+        if shown.len() < value.len() {
+            write!(f, "… ({} bytes)", value.len())?;
+        }
+    }
+    for path in call.paths().filter(|path| *path.path != *path.passed) {
+        write!(f, " ({})", text(&path.path))?;
+    }
+    result(call.result(), f)
 }
 
 /// Nothing for success: what a person looks for is the failure.

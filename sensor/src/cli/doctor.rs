@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use sensor_common::Kind;
 use serde::Serialize;
 
 use crate::attribution::cgroup::Hierarchy;
@@ -13,11 +14,12 @@ use crate::probe::load::Settings;
 use crate::probe::prototype::PROTOTYPES;
 use crate::probe::table::PROBES;
 use crate::probe::verified::{Verified, programs};
+use crate::probe::wanted::Wanted;
 use crate::probe::{self, kernel};
 
 /// Runs the command; the exit code says whether all is well.
 pub(super) fn doctor(source: &SourceArgs, json: bool) -> Result<ExitCode> {
-    let report = examine(source.settings(None, &[]));
+    let report = examine(source.settings(None, &Wanted::default()));
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -105,8 +107,9 @@ impl Report {
 fn examine(mut settings: Settings) -> Report {
     let mut checks = vec![kernel_check(), btf_check(), privilege_check(), cgroup_check()];
     settings.config.scope_cgroup_id = u64::MAX;
-    settings.config.kinds = u64::MAX;
-    let (probes, programs) = match attach(&settings, true) {
+    settings.wanted = Wanted::of(Kind::KERNEL.iter().copied());
+    settings.wanted.run_queue = true;
+    let (probes, programs) = match attach(&settings) {
         Ok(probes) => (probes.outcomes.iter().map(row).collect(), program_rows(programs(&probes))),
         Err(error) => {
             checks.push(load_check(&error));

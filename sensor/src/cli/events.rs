@@ -10,7 +10,13 @@ use crate::cli::compact::Compact;
 use crate::cli::source::{SourceArgs, event_kinds, open, target};
 use crate::driver::{Control, Live, Stages};
 use crate::event::Event;
+use crate::fields::event_types;
+use crate::fields::near::did_you_mean;
 use crate::pipeline::Pipeline;
+use crate::probe::wanted::Wanted;
+use crate::rules::error::Severity;
+use crate::rules::program::Scratch;
+use crate::rules::{Ruleset, load};
 
 #[derive(Args, Debug)]
 pub(super) struct EventsArgs {
@@ -19,9 +25,12 @@ pub(super) struct EventsArgs {
     /// Only this container, pod (`namespace/pod`) or unit, by name, id or unique id prefix
     #[arg(short, long, value_name = "NAME", conflicts_with = "cgroup")]
     container: Option<String>,
-    /// Only these kinds
-    #[arg(short, long = "type", value_name = "KIND", value_delimiter = ',', value_parser = kind)]
-    types: Vec<Kind>,
+    /// Only these types (`openat`, `setns`), or kinds of them (`open`: every call that opens)
+    #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = type_name)]
+    types: Vec<String>,
+    /// Only events for which this condition holds, as in a rule
+    #[arg(short, long, value_name = "CONDITION")]
+    filter: Option<String>,
     /// How to show them
     #[arg(short, long, default_value = "compact")]
     output: Format,
@@ -38,12 +47,45 @@ enum Format {
     Json,
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
+fn type_name(text: &str) -> Result<String, String> {
+    if Wanted::default().add_event_type(text) || kind(text).is_some() {
+        return Ok(text.to_owned());
+    }
     let kinds = event_kinds();
-    kinds.iter().copied().find(|kind| kind.name() == text).ok_or_else(|| {
-        let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-        format!("not one of {}", names.join(", "))
-    })
+    let known = kinds.iter().map(|kind| kind.name()).chain(event_types::delivered());
+    let hint = did_you_mean(text, known).map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(format!("no event has this type{hint}"))
+}
+
+fn kind(text: &str) -> Option<Kind> {
+    event_kinds().into_iter().find(|kind| kind.name() == text)
+}
+
+/// What the kernel side has to send so that these types can be shown; identity comes with it.
+fn wanted(types: &[String]) -> Wanted {
+    if types.is_empty() {
+        return Wanted::everything();
+    }
+    let mut wanted = Wanted::identity();
+    for name in types {
+        match kind(name) {
+            Some(kind) => wanted.add(kind),
+            // Checked when the arguments were read.
+            None => drop(wanted.add_event_type(name)),
+        }
+    }
+    wanted
+}
+
+/// The ruleset of the one condition.
+fn filter(condition: &str) -> Result<Ruleset> {
+    let (ruleset, findings, files) = load::condition(condition, Vec::new());
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity() == Severity::Error)
+        .map(|finding| finding.render(&files))
+        .collect();
+    ruleset.filter(|_| errors.is_empty()).with_context(|| errors.join("\n"))
 }
 
 pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
@@ -52,16 +94,14 @@ pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
         Some(name) => Some(target(name)?.scope),
         None => arguments.source.scope()?,
     };
-    // Forks, executions and ends are always needed to know who acts.
-    let mut wanted = vec![Kind::Fork, Kind::Exec, Kind::Exit, Kind::Cgroup];
-    let shown = if arguments.types.is_empty() { event_kinds() } else { arguments.types.clone() };
-    wanted.extend(&shown);
-    let settings = arguments.source.settings(scope.as_ref(), &wanted);
-    let mut source = open(scope.as_ref(), &settings, false)?;
+    let filter = arguments.filter.as_deref().map(filter).transpose()?;
+    let settings = arguments.source.settings(scope.as_ref(), &wanted(&arguments.types));
+    let mut source = open(scope.as_ref(), &settings)?;
     let mut show = Show {
         out: BufWriter::new(io::stdout().lock()),
         format: arguments.output,
-        shown,
+        shown: arguments.types.clone(),
+        filter: filter.map(|ruleset| (ruleset.scratch(), ruleset)),
         left: arguments.count,
         failed: None,
     };
@@ -76,12 +116,25 @@ pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
 struct Show<W: Write> {
     out: W,
     format: Format,
-    shown: Vec<Kind>,
+    /// Types and kinds; empty for all.
+    shown: Vec<String>,
+    filter: Option<(Scratch, Ruleset)>,
     left: Option<u64>,
     failed: Option<io::Error>,
 }
 
 impl<W: Write> Show<W> {
+    fn is_shown(&mut self, event: &Event<'_>) -> bool {
+        let (name, kind) = (event.detail.event_type(), event.detail.kind().name());
+        if !self.shown.is_empty() && !self.shown.iter().any(|one| one == name || one == kind) {
+            return false;
+        }
+        let Some((scratch, ruleset)) = &mut self.filter else { return true };
+        let mut holds = false;
+        ruleset.evaluate(event, scratch, |_| holds = true);
+        holds
+    }
+
     fn write(&mut self, event: &Event<'_>) -> io::Result<()> {
         match self.format {
             Format::Compact => writeln!(self.out, "{}", Compact(event)),
@@ -95,7 +148,7 @@ impl<W: Write> Show<W> {
 
 impl<W: Write> Stages for Show<W> {
     fn event(&mut self, event: &Event<'_>) {
-        if self.done() || !self.shown.contains(&event.detail.kind()) {
+        if self.done() || !self.is_shown(event) {
             return;
         }
         if let Err(error) = self.write(event) {
@@ -104,7 +157,7 @@ impl<W: Write> Stages for Show<W> {
         self.left = self.left.map(|left| left - 1);
     }
 
-    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &Live) {}
+    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &mut Live) {}
 
     fn drained(&mut self) {
         if let Err(error) = self.out.flush() {

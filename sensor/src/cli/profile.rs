@@ -14,6 +14,7 @@ use crate::cli::source::{scope, settings, target};
 use crate::driver::{Balance, Control, Live};
 use crate::probe::proc::Proc;
 use crate::probe::sampler;
+use crate::probe::wanted::Wanted;
 use crate::profile::Profile;
 use crate::profile::output::Format;
 use crate::profile::report::{Loss, Report};
@@ -70,9 +71,9 @@ pub(super) fn profile(arguments: &ProfileArgs) -> Result<()> {
     let format = arguments.output.as_deref().map(Format::of).transpose()?;
     let selection = select(arguments)?;
     let control = Control::signals().context("register for signals")?;
-    let mut settings = settings(selection.scope.as_ref(), RING_BYTES, &[Kind::Sample]);
+    let mut settings = settings(selection.scope.as_ref(), RING_BYTES, &Wanted::of([Kind::Sample]));
     settings.config.sample_tgid = selection.pid.unwrap_or(0);
-    let mut live = Live::start(&settings, false, Proc::default())?;
+    let mut live = Live::start(&settings, Proc::default())?;
     let mut profile = Profile::new(&selection.description, arguments.frequency);
     let processors = match live.probes_mut() {
         Some(probes) => sampler::start(probes, arguments.frequency)?,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::attribution::cache::Cache;
 use crate::cli::compact::Compact;
-use crate::cli::source::{SourceArgs, event_kinds};
+use crate::cli::source::SourceArgs;
 use crate::cli::{colour, ruleset};
 use crate::config::Rules;
 use crate::detect::Detector;
@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::pipeline::Pipeline;
 use crate::probe::capture::{Origin, Reader, Writer};
 use crate::probe::kernel;
+use crate::probe::wanted::Wanted;
 use crate::sinks::format::{json_line, pretty};
 
 #[derive(Args, Debug)]
@@ -99,7 +100,7 @@ impl Stages for Count {
         self.events += 1;
     }
 
-    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &Live) {}
+    fn tick(&mut self, _pipeline: &mut Pipeline, _source: &mut Live) {}
 
     fn done(&self) -> bool {
         self.limit.is_some_and(|limit| self.events >= limit)
@@ -109,7 +110,7 @@ impl Stages for Count {
 pub(super) fn record(arguments: &RecordArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
     let writer = Writer::create(&arguments.file, &origin())?;
-    let mut source = arguments.source.open(&event_kinds(), false)?;
+    let mut source = arguments.source.open(&Wanted::everything())?;
     source.live.tee(writer);
     let mut stages = Count { events: 0, limit: arguments.count };
     source.prime(&mut stages);

@@ -17,7 +17,7 @@ use crate::cli::record::hostname;
 use crate::cli::ruleset;
 use crate::cli::source::{Source, event_kinds, open, scope, settings};
 use crate::config::{self, Config, Overrides};
-use crate::detect::{Detector, kinds, origin};
+use crate::detect::{Detector, origin, wanted};
 use crate::driver::{Control, Live, Stages};
 use crate::event::Event;
 use crate::event::detail::Detail;
@@ -28,8 +28,9 @@ use crate::metrics::server;
 use crate::metrics::snapshot::{self, ProbeState, Snapshot};
 use crate::notify::{State, notify};
 use crate::pipeline::{Pipeline, Tally};
-use crate::probe::attach::{self, kinds as bits};
+use crate::probe::attach;
 use crate::probe::load::Settings;
+use crate::probe::wanted::Wanted;
 use crate::rules::Ruleset;
 use crate::sinks::Sinks;
 
@@ -100,10 +101,9 @@ pub(super) fn run(arguments: RunArgs) -> Result<()> {
     };
     let mut outside = Outside::start(&config)?;
     let ring_bytes = u32::try_from(config.events.ring_size).context("events.ring_size")?;
-    let wanted = kinds(&rules);
-    let settings = settings(scope.as_ref(), ring_bytes, &wanted);
+    let settings = settings(scope.as_ref(), ring_bytes, &wanted(&rules));
     let settings = Settings { hooks: config.events.hooks, ..settings };
-    let mut source = open(scope.as_ref(), &settings, true)?;
+    let mut source = open(scope.as_ref(), &settings)?;
     let count = rules.rules().len();
     outside.serve(&config, &source)?;
     let mut agent = Agent::new(arguments, &config, Detector::new(rules, &node), outside);
@@ -259,8 +259,8 @@ struct Agent {
     canary: Option<Child>,
     /// A ruleset that is being loaded by another thread.
     reloading: Option<Receiver<Result<(Config, Ruleset)>>>,
-    /// Which kinds the kernel side was told to send.
-    kinds: u64,
+    /// What the rules want the kernel side to send from now on, when that has changed.
+    wanted: Option<Wanted>,
     tally: Tally,
     /// Evaluations and matches of each rule that metrics have.
     counted: Vec<(u64, u64)>,
@@ -272,7 +272,7 @@ impl Agent {
     fn new(arguments: RunArgs, config: &Config, detector: Detector, outside: Outside) -> Self {
         outside.counters.rules.install(names(detector.ruleset()));
         Self {
-            kinds: bits(kinds(detector.ruleset())),
+            wanted: None,
             arguments,
             detector,
             outside,
@@ -301,7 +301,7 @@ impl Agent {
             return false;
         }
         match event.detail {
-            Detail::Exec => self.outside.health.holds(Condition::CanarySeen),
+            Detail::Exec(_) => self.outside.health.holds(Condition::CanarySeen),
             Detail::Exit(_) => self.reap(),
             _ => {}
         }
@@ -386,10 +386,7 @@ impl Agent {
     fn apply(&mut self, config: &Config, ruleset: Ruleset) -> Result<usize> {
         let Outside { runtime, sinks, .. } = &self.outside;
         runtime.block_on(sinks.reload(&config.sinks, self.grace))?;
-        let new = bits(kinds(&ruleset));
-        if new & !self.kinds != 0 {
-            tracing::warn!("the new rules ask for events that this run does not watch: restart it");
-        }
+        self.wanted = Some(wanted(&ruleset));
         self.outside.counters.rules.install(names(&ruleset));
         let count = ruleset.rules().len();
         self.counted.clear();
@@ -419,11 +416,15 @@ impl Stages for Agent {
         });
     }
 
-    fn tick(&mut self, pipeline: &mut Pipeline, _source: &Live) {
+    fn tick(&mut self, pipeline: &mut Pipeline, source: &mut Live) {
         self.outside.health.holds_for(Condition::Draining, DRAINING);
         self.count(&pipeline.tally);
         self.show_containers(pipeline);
         self.take_reloaded();
+        if let Some(wanted) = self.wanted.take() {
+            source.watch(&wanted);
+            self.report_probes(source);
+        }
         notify(State::Watchdog);
     }
 

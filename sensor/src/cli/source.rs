@@ -12,9 +12,9 @@ use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
 use crate::attribution::target::Target;
 use crate::driver::{Live, Stages};
 use crate::pipeline::Pipeline;
-use crate::probe::attach::kinds;
 use crate::probe::load::{Hooks, Settings};
 use crate::probe::proc::Proc;
+use crate::probe::wanted::Wanted;
 
 /// The reader looks again this often while records come, and the kernel side counts on it.
 const WAKE_INTERVAL_NS: u64 = 1_000_000;
@@ -48,12 +48,12 @@ impl SourceArgs {
         self.cgroup.as_deref().map(scope).transpose()
     }
 
-    pub(super) fn open(&self, wanted: &[Kind], run_queue: bool) -> Result<Source> {
+    pub(super) fn open(&self, wanted: &Wanted) -> Result<Source> {
         let settings = self.settings(self.scope()?.as_ref(), wanted);
-        open(self.scope()?.as_ref(), &settings, run_queue)
+        open(self.scope()?.as_ref(), &settings)
     }
 
-    pub(super) fn settings(&self, scope: Option<&Scope>, wanted: &[Kind]) -> Settings {
+    pub(super) fn settings(&self, scope: Option<&Scope>, wanted: &Wanted) -> Settings {
         Settings { hooks: self.hooks, ..settings(scope, self.ring_size, wanted) }
     }
 }
@@ -77,9 +77,9 @@ impl Source {
     }
 }
 
-pub(super) fn open(scope: Option<&Scope>, settings: &Settings, run_queue: bool) -> Result<Source> {
+pub(super) fn open(scope: Option<&Scope>, settings: &Settings) -> Result<Source> {
     let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)));
-    let live = Live::start(settings, run_queue, proc)?;
+    let live = Live::start(settings, proc)?;
     let cgroups = Cache::live().context("find the cgroup hierarchy")?;
     if cgroups.hierarchy().is_none() {
         tracing::warn!(
@@ -99,17 +99,16 @@ pub(super) fn target(text: &str) -> Result<Target> {
     Ok(cache.resolve(text)?)
 }
 
-pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &[Kind]) -> Settings {
+pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &Wanted) -> Settings {
     let config = Config {
         scope_cgroup_id: scope.map_or(0, |scope| scope.id),
         scope_level: scope.map_or(0, |scope| scope.level),
         self_tgid: std::process::id(),
-        kinds: kinds(wanted.iter().copied()),
         wake_bytes: ring_bytes / 8,
         wake_interval_ns: WAKE_INTERVAL_NS,
         ..Config::default()
     };
-    Settings { config, ring_bytes, hooks: Hooks::Auto }
+    Settings { config, wanted: *wanted, ring_bytes, hooks: Hooks::Auto }
 }
 
 /// Everything but samples, which only a profile wants.

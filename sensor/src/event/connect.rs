@@ -1,9 +1,11 @@
 //! A connect call returned.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX};
+
+use crate::event::socket::{ip, unix};
 
 /// Who was called, from where, and what came of it.
 #[derive(Debug)]
@@ -47,39 +49,6 @@ impl<'a> Connect<'a> {
             peer,
             protocol: record.protocol,
             socket_type: record.socket_type,
-        }
-    }
-}
-
-fn ip(family: u16, bytes: &[u8; 16]) -> IpAddr {
-    if family == AF_INET {
-        let [a, b, c, d, ..] = *bytes;
-        return Ipv4Addr::new(a, b, c, d).into();
-    }
-    Ipv6Addr::from(*bytes).into()
-}
-
-/// An abstract name begins with NUL and may hold more; a path ends at its first.
-fn unix(bytes: &[u8]) -> Cow<'_, [u8]> {
-    match bytes {
-        [0, name @ ..] => Cow::Owned([b"@", name].concat()),
-        path => Cow::Borrowed(path.split(|byte| *byte == 0).next().unwrap_or(&[])),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unix;
-
-    #[test]
-    fn names_unix_sockets() {
-        for (bytes, name) in [
-            (b"/run/a.sock\0garbage".as_slice(), b"/run/a.sock".as_slice()),
-            (b"/run/a.sock", b"/run/a.sock"),
-            (b"\0abstract", b"@abstract"),
-            (b"", b""),
-        ] {
-            assert_eq!(&*unix(bytes), name);
         }
     }
 }

@@ -1,20 +1,26 @@
 //! Bytes from the kernel → a typed record, or the reason why not. Total: no input panics.
 
+use sensor_common::call::{self as wire, Row, TEXTS};
 use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
 use sensor_common::connect::Connect;
 use sensor_common::exec::Exec;
 use sensor_common::exit::Exit;
-use sensor_common::fork::Fork;
+use sensor_common::fork::{self, Fork};
 use sensor_common::oom::Oom;
 use sensor_common::open::{Call, Open};
 use sensor_common::{Header, Kind};
 use zerocopy::FromBytes;
 
+use crate::event::call;
+
 /// One record, its variable parts still in the buffer that it came in.
 #[derive(Debug)]
 pub enum Record<'a> {
-    Fork(Fork),
+    Fork {
+        fork: Fork,
+        call: fork::Call,
+    },
     Exec(ExecRecord<'a>),
     Exit(Exit),
     Open {
@@ -32,6 +38,11 @@ pub enum Record<'a> {
         cgroup: Cgroup,
         change: Change,
         path: &'a [u8],
+    },
+    Call {
+        call: Box<wire::Call>,
+        row: &'static Row,
+        parts: call::Parts<'a>,
     },
     /// The profiler's; not an event.
     Sample(&'a [u8]),
@@ -85,7 +96,10 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         return Err(Malformed::Length(header.len));
     }
     match header.kind().ok_or(Malformed::Kind(header.kind))? {
-        Kind::Fork => Ok(Record::Fork(Parts::fixed(bytes)?.0)),
+        Kind::Fork => {
+            let (fork, _) = Parts::fixed::<Fork>(bytes)?;
+            Ok(Record::Fork { call: fork.call().ok_or(Malformed::Value)?, fork })
+        }
         Kind::Exec => Ok(Record::Exec(exec(bytes)?)),
         Kind::Process => Ok(Record::Process(exec(bytes)?)),
         Kind::Exit => Ok(Record::Exit(Parts::fixed(bytes)?.0)),
@@ -100,6 +114,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let change = cgroup.change().ok_or(Malformed::Value)?;
             Ok(Record::Cgroup { cgroup, change, path: text(parts.take(cgroup.path_len)?) })
         }
+        Kind::Call => call(bytes),
         Kind::Sample => Ok(Record::Sample(bytes)),
         Kind::Clock => Ok(Record::Clock(Parts::fixed(bytes)?.0)),
     }
@@ -122,6 +137,21 @@ fn open(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
     let call = open.call().ok_or(Malformed::Value)?;
     let path = parts.take(open.path_len)?;
     Ok(Record::Open { call, path, text: text(parts.take(open.text_len)?), open })
+}
+
+fn call(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
+    let (call, mut parts) = Parts::fixed::<wire::Call>(bytes)?;
+    let row = call.row().ok_or(Malformed::Value)?;
+    let file_path = parts.take(call.file_path.len)?;
+    let (mut bases, mut texts) = ([[].as_slice(); TEXTS], [[].as_slice(); TEXTS]);
+    for place in 0..TEXTS {
+        bases[place] = parts.take(call.bases[place].len)?;
+        texts[place] = text(parts.take(call.texts[place].len)?);
+    }
+    let address = parts.take(call.address.len)?;
+    let data = parts.take(call.data.len)?;
+    let parts = call::Parts { file_path, bases, texts, address, data };
+    Ok(Record::Call { call: Box::new(call), row, parts })
 }
 
 /// What is left of a record's variable parts.
@@ -167,8 +197,8 @@ mod tests {
         for (bytes, expected) in [
             (vec![], Malformed::Short),
             (clock[..10].to_vec(), Malformed::Short),
-            (clock[..76].to_vec(), Malformed::Length(80)),
-            (with(0, 81), Malformed::Length(81)),
+            (clock[..100].to_vec(), Malformed::Length(104)),
+            (with(0, 105), Malformed::Length(105)),
             (with(4, 99), Malformed::Kind(99)),
             (with(4, Kind::Open as u32), Malformed::Short),
         ] {
@@ -195,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(mut bytes: Vec<u8>, kind in 0_u32..12, own_length: bool) {
+        fn never_panics(mut bytes: Vec<u8>, kind in 0_u32..20, own_length: bool) {
             if bytes.len() >= 8 {
                 bytes[4..8].copy_from_slice(&kind.to_ne_bytes());
                 if own_length {

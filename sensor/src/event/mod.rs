@@ -7,6 +7,8 @@ pub mod exec;
 pub mod exit;
 pub mod open;
 pub mod connect;
+pub mod socket;
+pub mod call;
 pub mod oom;
 pub mod cgroup;
 pub mod detail;
@@ -43,12 +45,18 @@ pub struct Event<'a> {
 pub struct Thread {
     /// Thread id in the initial pid namespace.
     pub tid: u32,
-    /// Process id in the process's own pid namespace.
+    /// Process and thread ids in the process's own pid namespace.
     pub vpid: u32,
+    pub vtid: u32,
+    /// The processor where it happened.
+    pub cpu: u32,
     /// Effective user and group ids, in the initial user namespace.
     pub uid: u32,
     pub gid: u32,
     pub cgroup_id: u64,
+    /// Effective and permitted capabilities, one bit each.
+    pub cap_effective: u64,
+    pub cap_permitted: u64,
 }
 
 /// A `comm` without its padding.

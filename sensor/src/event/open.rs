@@ -6,7 +6,7 @@ use sensor_common::exec::FileId;
 use sensor_common::open::Call;
 use sensor_common::path::{BASE, DELETED, TRUNCATED};
 
-use crate::event::path::{absolute, from_components};
+use crate::event::path::{absolute, from_components, unnamed};
 
 /// What was opened, and how.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl<'a> Open<'a> {
         text: &'a [u8],
     ) -> Self {
         let opened = record.path_flags & BASE == 0;
-        let walked = unnamed(record, components).unwrap_or_else(|| from_components(components));
+        let walked =
+            unnamed(&record.file, components).unwrap_or_else(|| from_components(components));
         Self {
             call,
             result: record.result,
@@ -59,19 +60,6 @@ impl<'a> Open<'a> {
             truncated: record.path_flags & TRUNCATED != 0,
         }
     }
-}
-
-/// The kernel's name for a file of a filesystem that has no tree.
-fn unnamed(record: &sensor_common::open::Open, components: &[u8]) -> Option<Vec<u8>> {
-    const PIPEFS_MAGIC: u64 = 0x5049_5045;
-    const SOCKFS_MAGIC: u64 = 0x534f_434b;
-    let kind = match record.file.fs_magic {
-        PIPEFS_MAGIC => "pipe",
-        SOCKFS_MAGIC => "socket",
-        _ => return None,
-    };
-    let has_path = components.iter().any(|byte| !matches!(byte, 0 | b'/'));
-    (!has_path).then(|| format!("{kind}:[{}]", record.file.inode).into_bytes())
 }
 
 #[cfg(test)]

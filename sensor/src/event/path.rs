@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use sensor_common::exec::FileId;
+
 /// Turns components round: `shadow\0etc\0` is `/etc/shadow`, nothing is `/`.
 pub fn from_components(components: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(components.len() + 1);
@@ -17,6 +19,38 @@ pub fn from_components(components: &[u8]) -> Vec<u8> {
         path.push(b'/');
     }
     path
+}
+
+/// As [`absolute`], where `base` is the process's root for an absolute text, and that root may lie
+/// below the mount namespace's. Nothing leads above an absolute text's root.
+pub fn rooted<'a>(base: &[u8], text: &'a [u8]) -> Cow<'a, [u8]> {
+    if !text.starts_with(b"/") || base == b"/" {
+        return absolute(base, text);
+    }
+    let mut path = base.to_vec();
+    let below = absolute(b"", text);
+    if *below != *b"/" {
+        path.extend_from_slice(&below);
+    }
+    Cow::Owned(path)
+}
+
+/// The kernel's name for a file of a filesystem that has no tree.
+pub fn unnamed(file: &FileId, components: &[u8]) -> Option<Vec<u8>> {
+    const PIPEFS_MAGIC: u64 = 0x5049_5045;
+    const SOCKFS_MAGIC: u64 = 0x534f_434b;
+    const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
+    let kind = match file.fs_magic {
+        PIPEFS_MAGIC => "pipe",
+        SOCKFS_MAGIC => "socket",
+        ANON_INODE_FS_MAGIC => {
+            let name = components.split(|byte| *byte == 0).next().unwrap_or_default();
+            return Some([b"anon_inode:", name].concat());
+        }
+        _ => return None,
+    };
+    let has_path = components.iter().any(|byte| !matches!(byte, 0 | b'/'));
+    (!has_path).then(|| format!("{kind}:[{}]", file.inode).into_bytes())
 }
 
 /// `text` made absolute: joined to `base` unless it is absolute itself, and `.`, `..` and double
@@ -54,7 +88,20 @@ fn is_normal(path: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{absolute, from_components};
+    use super::{absolute, from_components, rooted};
+
+    #[test]
+    fn paths_stay_below_a_changed_root() {
+        for (base, text, path) in [
+            ("/jail", "/etc/shadow", "/jail/etc/shadow"),
+            ("/jail", "/../etc", "/jail/etc"),
+            ("/jail", "/", "/jail"),
+            ("/jail/tmp", "../x", "/jail/x"),
+            ("/", "/etc/../x", "/x"),
+        ] {
+            assert_eq!(&*rooted(base.as_bytes(), text.as_bytes()), path.as_bytes());
+        }
+    }
 
     #[test]
     fn turns_components_round() {

@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use sensor_common::Header;
-use sensor_common::exec::{FileId, Session};
+use sensor_common::exec::{FileId, Owner, Resources, Session};
 use sensor_common::fork::Fork;
 
 use crate::event::decode::ExecRecord;
+use crate::event::path::from_components;
 use crate::event::{Text, name};
 
 /// The most processes that are remembered; beyond it the oldest that ended go first.
@@ -50,6 +51,8 @@ pub struct Process {
     pub cgroup_id: u64,
     /// Name of the process (`comm`), at most 15 bytes.
     pub name: Text,
+    /// Working directory, in the mount namespace's own terms.
+    pub cwd: Arc<[u8]>,
     pub program: Arc<Program>,
 }
 
@@ -60,16 +63,18 @@ pub struct Program {
     pub exe_path: Text,
     /// The text that was passed to execve; the path where that is not known.
     pub filename: Text,
-    pub cwd: Text,
     pub argv: Strings,
     pub env: Strings,
     pub session: Session,
+    /// As of the exec.
+    pub resources: Resources,
     pub executable: Executable,
     /// Nanoseconds from boot to the exec; 0 when it was before the sensor's start.
     pub exec_boot_ns: u64,
 }
 
 /// The executable's file.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about a file, in no relation")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executable {
     pub file: FileId,
@@ -77,6 +82,11 @@ pub struct Executable {
     pub from_memfd: bool,
     /// In a container's writable layer, not in its image.
     pub upper_layer: bool,
+    /// In an image, not in the writable layer over it.
+    pub lower_layer: bool,
+    pub owner: Owner,
+    /// The process may write to it.
+    pub writable: bool,
     /// It has no name any more.
     pub deleted: bool,
 }
@@ -145,6 +155,11 @@ impl ProcessTable {
         // A parent that ended leaves its children to another.
         process.ppid = header.ppid;
         process.cgroup_id = header.cgroup_id;
+        // A process may rename itself; threads of other names do not change what it is called.
+        let comm = name(&header.comm);
+        if header.tid == header.tgid && *process.name != *comm {
+            process.name = comm.into();
+        }
         Some(process)
     }
 
@@ -156,6 +171,7 @@ impl ProcessTable {
             vpid: header.vpid,
             cgroup_id: header.cgroup_id,
             name: name(&header.comm).into(),
+            cwd: Arc::default(),
             program: Arc::default(),
         }
     }
@@ -163,14 +179,17 @@ impl ProcessTable {
     /// The child runs what its parent runs, until it executes something else.
     pub fn forked(&mut self, fork: &Fork) {
         let header = &fork.header;
-        let program =
-            self.seen(header).map(|parent| Arc::clone(&parent.program)).unwrap_or_default();
+        let (cwd, program) = self
+            .seen(header)
+            .map(|parent| (Arc::clone(&parent.cwd), Arc::clone(&parent.program)))
+            .unwrap_or_default();
         self.insert(Process {
             id: ProcessId { pid: fork.child_tgid, start_boot_ns: fork.child_start_boot_ns },
             ppid: header.tgid,
             vpid: fork.child_vpid,
             cgroup_id: fork.child_cgroup_id,
             name: name(&header.comm).into(),
+            cwd,
             program,
         });
     }
@@ -179,9 +198,19 @@ impl ProcessTable {
     pub fn executed(&mut self, record: &ExecRecord<'_>) {
         let header = &record.exec.header;
         self.insert(Process {
+            cwd: from_components(record.cwd).into(),
             program: Arc::new(Program::new(record)),
             ..Self::placeholder(header)
         });
+    }
+
+    /// The process went to another directory.
+    pub fn moved(&mut self, header: &Header, cwd: &[u8]) {
+        if self.seen(header).is_some()
+            && let Some(process) = self.by_pid.get_mut(&header.tgid)
+        {
+            process.cwd = cwd.into();
+        }
     }
 
     /// The process stays a while, for its children and late records.

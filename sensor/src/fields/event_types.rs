@@ -1,5 +1,7 @@
 //! The names that `evt.type` may be compared with.
 
+use sensor_common::call::table::CALLS;
+
 /// System calls, by their names on x86-64 and in Falco's table.
 const SYSCALLS: &str = "accept accept4 access acct add_key adjtimex afs_syscall alarm arch_prctl \
     bind bpf brk cachestat capget capset chdir chmod chown chroot clock_adjtime clock_getres \
@@ -56,27 +58,33 @@ const OTHERS: &str = "procexit switch signaldeliver page_fault container asyncev
 /// Events of this project.
 const OURS: &str = "oom cgroup_mkdir cgroup_rmdir";
 
-/// The types that the kernel side delivers.
-pub const DELIVERED: &[&str] = &[
+/// The types that the kernel side delivers and that have no row in the table of calls.
+const DELIVERED: &[&str] = &[
     "open",
     "openat",
     "openat2",
     "creat",
     "connect",
     "execve",
+    "execveat",
     "clone",
+    "fork",
+    "vfork",
+    "clone3",
     "procexit",
     "oom",
     "cgroup_mkdir",
     "cgroup_rmdir",
 ];
 
-/// Types that arrive under another's name: one record tells of either call.
-pub const DELIVERED_AS: &[(&str, &str)] =
-    &[("execveat", "execve"), ("fork", "clone"), ("vfork", "clone"), ("clone3", "clone")];
-
 pub fn all() -> impl Iterator<Item = &'static str> {
     [SYSCALLS, OTHERS, OURS].into_iter().flat_map(str::split_whitespace)
+}
+
+/// Every type that the kernel side delivers, once.
+pub fn delivered() -> impl Iterator<Item = &'static str> {
+    let calls = CALLS.iter().map(|row| row.name);
+    DELIVERED.iter().copied().chain(calls.filter(|name| !DELIVERED.contains(name)))
 }
 
 pub fn is_known(name: &str) -> bool {
@@ -88,5 +96,5 @@ pub fn is_syscall(name: &str) -> bool {
 }
 
 pub fn is_delivered(name: &str) -> bool {
-    DELIVERED.contains(&name) || DELIVERED_AS.iter().any(|(alias, _)| *alias == name)
+    delivered().any(|delivered| delivered == name)
 }

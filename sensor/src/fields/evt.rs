@@ -3,12 +3,14 @@
 use std::io::Write as _;
 
 use jiff::Timestamp;
+use sensor_common::call::{Category, Filter};
 
 use crate::event::Event;
+use crate::event::call::Call;
 use crate::event::detail::Detail;
 use crate::fields::ArgumentForm::{Dotted, Parameter as Named, RequiredKey};
 use crate::fields::Get::{
-    Bool, Clock, Int64, Keyed, Missing, Parameter, Str, Text, Time, Uint32, Uint64,
+    Bool, Buffer, Clock, Int64, Keyed, Missing, Parameter, Str, Text, Time, Uint32, Uint64,
 };
 use crate::fields::{Argument, Field, Type, Value, event_types, names, parameters};
 
@@ -43,20 +45,20 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.type.is", Parameter(is_type), "1 for events of this type: `evt.type.is.open`.").with(Dotted),
     Field::new("syscall.type", Str(syscall), "Name of the system call; absent for other events."),
     Field::new("evt.category", Str(|e| Some(category(e))), "What the event is about: `file`, `net`, `process`, `memory` or `other`."),
-    Field::new("evt.cpu", Missing(Type::Int16), "Number of the CPU where it happened."),
+    Field::new("evt.cpu", Uint32(|e| Some(e.thread.cpu)), "Number of the CPU where it happened."),
     Field::new("evt.args", Text(parameters::all_text), "All arguments of the event: `name=value name=value`."),
     Field::new("evt.arg", Keyed(parameters::text), "One argument as text, by name (`evt.arg.flags`) or number (`evt.arg[0]`): flags, modes, user and error names are spelled out.").with(Named),
     Field::new("evt.rawarg", Parameter(parameters::raw), "One argument with its own type, by name: `evt.rawarg.flags`.").with(Named),
     Field::new("evt.info", Text(parameters::all_text), "The same as `evt.args`."),
-    Field::new("evt.buffer", Missing(Type::Buffer), "Bytes that were read or written."),
-    Field::new("evt.buflen", Missing(Type::Uint64), "How many bytes were read or written."),
+    Field::new("evt.buffer", Buffer(|e| datagram(e).map(|call| call.data)), "Bytes that were read or written."),
+    Field::new("evt.buflen", Uint64(|e| datagram(e).and_then(|call| call.result().try_into().ok())), "How many bytes were read or written."),
     Field::new("evt.res", Text(result_text), "`SUCCESS`, or the name of the error: `ENOENT`."),
     Field::new("evt.rawres", Int64(parameters::result), "The result as a number: negative for errors."),
     Field::new("evt.failed", Bool(|e| parameters::result(e).map(|result| result < 0)), "True when the call returned an error."),
-    Field::new("evt.is_io", Bool(|_| Some(false)), "True for events that read or write a descriptor."),
-    Field::new("evt.is_io_read", Bool(|_| Some(false)), "True for events that read from a descriptor."),
-    Field::new("evt.is_io_write", Bool(|_| Some(false)), "True for events that write to a descriptor."),
-    Field::new("evt.io_dir", Missing(Type::Text), "`read` or `write`, for events that do."),
+    Field::new("evt.is_io", Bool(|e| Some(datagram(e).is_some())), "True for events that read or write a descriptor."),
+    Field::new("evt.is_io_read", Bool(|e| Some(direction(e) == Some(b"read"))), "True for events that read from a descriptor."),
+    Field::new("evt.is_io_write", Bool(|e| Some(direction(e) == Some(b"write"))), "True for events that write to a descriptor."),
+    Field::new("evt.io_dir", Str(direction), "`read` or `write`, for events that do."),
     Field::new("evt.is_wait", Bool(|_| Some(false)), "True for events that make the thread wait."),
     Field::new("evt.wait_latency", Missing(Type::Duration), "How long the thread waited."),
     Field::new("evt.is_syslog", Bool(|_| Some(false)), "True for writes to `/dev/log`."),
@@ -68,9 +70,9 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.count.error.other", Uint32(|e| Some(failed(e, &["process", "other"]))), "1 for other failed events, else 0."),
     Field::new("evt.count.exit", Uint32(|_| Some(1)), "Always 1: there are only exit events."),
     Field::new("evt.around", Missing(Type::Uint64), "Milliseconds around a time: `evt.around[TIME] = 1000`.").with(RequiredKey),
-    Field::new("evt.abspath", Missing(Type::Text), "The call's path made absolute; `.src` and `.dst` for calls with two."),
-    Field::new("evt.abspath.src", Missing(Type::Text), "The first path of the call, made absolute."),
-    Field::new("evt.abspath.dst", Missing(Type::Text), "The second path of the call, made absolute."),
+    Field::new("evt.abspath", Str(|e| path(e, 0)), "The call's path made absolute; `.src` and `.dst` for calls with two."),
+    Field::new("evt.abspath.src", Str(|e| path(e, 0)), "The first path of the call, made absolute."),
+    Field::new("evt.abspath.dst", Str(|e| path(e, 1)), "The second path of the call, made absolute."),
     Field::new("evt.is_open_read", Bool(|e| Some(opened(e, reads))), "True when a file was opened for reading."),
     Field::new("evt.is_open_write", Bool(|e| Some(opened(e, writes))), "True when a file was opened for writing."),
     Field::new("evt.is_open_exec", Bool(|e| Some(creates_executable(e))), "True when the open may create a file with execute permission."),
@@ -106,10 +108,20 @@ fn syscall<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
 }
 
 fn category(event: &Event<'_>) -> &'static [u8] {
-    match event.detail {
+    match &event.detail {
         Detail::Open(_) => b"file",
+        Detail::Call(call) => match call.row.category {
+            Category::File => b"file",
+            Category::Net => b"net",
+            Category::Process => b"process",
+            Category::Memory => b"memory",
+            Category::Signal => b"signal",
+            Category::System => b"system",
+            Category::Io => b"IO-other",
+            Category::Other => b"other",
+        },
         Detail::Connect(_) => b"net",
-        Detail::Fork(_) | Detail::Exec | Detail::Exit(_) => b"process",
+        Detail::Fork(_) | Detail::Exec(_) | Detail::Exit(_) => b"process",
         Detail::Oom(_) => b"memory",
         Detail::Cgroup(_) => b"other",
     }
@@ -128,6 +140,32 @@ fn result_text(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
         errno => names::errno(errno.unsigned_abs(), out),
     }
     true
+}
+
+/// The path with this place among those of the call.
+fn path<'a>(event: &'a Event<'a>, place: usize) -> Option<&'a [u8]> {
+    match &event.detail {
+        Detail::Open(open) if place == 0 => Some(&open.path),
+        Detail::Call(call) => call.paths().nth(place).map(|path| &*path.path),
+        _ => None,
+    }
+}
+
+/// A call that sent or received.
+fn datagram<'a>(event: &'a Event<'a>) -> Option<&'a Call<'a>> {
+    match &event.detail {
+        Detail::Call(call)
+            if matches!(call.row.filter, Filter::FirstSent | Filter::FirstReceived) =>
+        {
+            Some(call)
+        }
+        _ => None,
+    }
+}
+
+fn direction<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
+    let is_sent = datagram(event)?.row.filter == Filter::FirstSent;
+    Some(if is_sent { b"write" } else { b"read" })
 }
 
 fn opened(event: &Event<'_>, with: fn(u32) -> bool) -> bool {

@@ -3,15 +3,19 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX};
+use sensor_common::exec::FileId;
+
 use crate::event::Event;
+use crate::event::call::File;
 use crate::event::connect::{Connect, Peer};
 use crate::event::detail::Detail;
-use crate::event::open::Open;
+use crate::event::socket::{End, Role, Socket};
 use crate::fields::ArgumentForm::OptionalIndex;
 use crate::fields::Get::{
     Bool, Int64, Ip, Ips, Missing, MissingList, Net, Nets, Port, Ports, Str, Text,
 };
-use crate::fields::{Field, Type, container, services};
+use crate::fields::{Field, Type, call, container, services};
 
 pub const FIELDS: &[Field] = &[
     Field::new("fd.num", Int64(number), "Number of the descriptor; -1 after a failed open."),
@@ -32,18 +36,14 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new("fd.directory", Str(directory), "Directory of the file."),
     Field::new("fd.filename", Str(filename), "Name of the file without its directory."),
-    Field::new(
-        "fd.nameraw",
-        Str(|e| open(e).map(|open| open.text)),
-        "The path as the process passed it.",
-    ),
+    Field::new("fd.nameraw", Str(raw_name), "The path as the process passed it."),
     Field::new(
         "fd.ip",
         Ips(|e| [local(e).map(|end| end.0), remote(e).map(|end| end.0)]),
         "Address of either end of the connection.",
     ),
-    Field::new("fd.cip", Ip(|e| local(e).map(|end| end.0)), "Address of the client."),
-    Field::new("fd.sip", Ip(|e| remote(e).map(|end| end.0)), "Address of the server."),
+    Field::new("fd.cip", Ip(|e| client(e).map(|end| end.0)), "Address of the client."),
+    Field::new("fd.sip", Ip(|e| server(e).map(|end| end.0)), "Address of the server."),
     Field::new("fd.lip", Ip(|e| local(e).map(|end| end.0)), "Address of this host's end."),
     Field::new("fd.rip", Ip(|e| remote(e).map(|end| end.0)), "Address of the other end."),
     Field::new(
@@ -51,8 +51,8 @@ pub const FIELDS: &[Field] = &[
         Ports(|e| [local(e).map(|end| end.1), remote(e).map(|end| end.1)]),
         "Port of either end of the connection.",
     ),
-    Field::new("fd.cport", Port(|e| local(e).map(|end| end.1)), "Port of the client."),
-    Field::new("fd.sport", Port(|e| remote(e).map(|end| end.1)), "Port of the server."),
+    Field::new("fd.cport", Port(|e| client(e).map(|end| end.1)), "Port of the client."),
+    Field::new("fd.sport", Port(|e| server(e).map(|end| end.1)), "Port of the server."),
     Field::new("fd.lport", Port(|e| local(e).map(|end| end.1)), "Port of this host's end."),
     Field::new("fd.rport", Port(|e| remote(e).map(|end| end.1)), "Port of the other end."),
     Field::new(
@@ -60,8 +60,8 @@ pub const FIELDS: &[Field] = &[
         Nets(|e| [local(e).map(|end| end.0), remote(e).map(|end| end.0)]),
         "Network of either end of the connection.",
     ),
-    Field::new("fd.cnet", Net(|e| local(e).map(|end| end.0)), "Network of the client."),
-    Field::new("fd.snet", Net(|e| remote(e).map(|end| end.0)), "Network of the server."),
+    Field::new("fd.cnet", Net(|e| client(e).map(|end| end.0)), "Network of the client."),
+    Field::new("fd.snet", Net(|e| server(e).map(|end| end.0)), "Network of the server."),
     Field::new("fd.lnet", Net(|e| local(e).map(|end| end.0)), "Network of this host's end."),
     Field::new("fd.rnet", Net(|e| remote(e).map(|end| end.0)), "Network of the other end."),
     Field::new(
@@ -71,12 +71,12 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "fd.cproto",
-        Text(|e, out| service(local(e), out)),
+        Text(|e, out| service(client(e), out)),
         "Service name of the client's port, or the port.",
     ),
     Field::new(
         "fd.sproto",
-        Text(|e, out| service(remote(e), out)),
+        Text(|e, out| service(server(e), out)),
         "Service name of the server's port, or the port.",
     ),
     Field::new(
@@ -91,27 +91,29 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "fd.l4proto",
-        Str(|e| socket(e).map(|connect| protocol(connect).as_bytes())),
+        Str(|e| protocol(e).map(str::as_bytes)),
         "Protocol of the socket: `tcp`, `udp`, `icmp`, `raw`.",
     ),
-    Field::new(
-        "fd.sockfamily",
-        Str(|e| socket(e).and_then(family)),
-        "Family of the socket: `ip` or `unix`.",
-    ),
+    Field::new("fd.sockfamily", Str(family), "Family of the socket: `ip` or `unix`."),
     Field::new(
         "fd.is_server",
-        Bool(|e| socket(e).map(|_| false)),
+        Bool(|e| match &e.detail {
+            Detail::Connect(_) => Some(false),
+            _ => socket(e).map(|socket| socket.role == Role::Server),
+        }),
         "True when the process is the server of the connection.",
     ),
     Field::new(
         "fd.connected",
-        Bool(|e| socket(e).map(|connect| connect.result == 0)),
+        Bool(|e| match &e.detail {
+            Detail::Connect(connect) => Some(connect.result == 0),
+            _ => socket(e).map(|socket| socket.connected),
+        }),
         "True when the socket is connected.",
     ),
     Field::new(
         "fd.name_changed",
-        Bool(|e| socket(e).map(|_| true)),
+        Bool(name_changed),
         "True when the event changes the name of the descriptor.",
     ),
     Field::new("fd.uid", Text(unique), "Descriptor and thread ids together: unique on the host."),
@@ -183,16 +185,27 @@ pub const FIELDS: &[Field] = &[
 const DIRECTORY_BITS: u32 = 0o040_000;
 const TYPE_BITS: u32 = 0o170_000;
 
-fn open<'a>(event: &'a Event<'a>) -> Option<&'a Open<'a>> {
+/// The event's descriptor, where it stands for a file.
+struct Opened<'a> {
+    path: &'a [u8],
+    id: Option<FileId>,
+}
+
+fn opened<'a>(event: &'a Event<'a>) -> Option<Opened<'a>> {
     match &event.detail {
-        Detail::Open(open) => Some(open),
+        Detail::Open(open) => Some(Opened { path: &open.path, id: open.file }),
+        Detail::Call(call) => {
+            let file = call.file.as_ref().filter(|file| file.socket.is_none())?;
+            Some(Opened { path: &file.path, id: Some(file.id) })
+        }
         _ => None,
     }
 }
 
-fn socket<'a>(event: &'a Event<'a>) -> Option<&'a Connect<'a>> {
+/// The event's descriptor, where it stands for a socket; connect has a record of its own.
+fn socket<'a>(event: &'a Event<'a>) -> Option<&'a Socket<'a>> {
     match &event.detail {
-        Detail::Connect(connect) => Some(connect),
+        Detail::Call(call) => call::socket(call),
         _ => None,
     }
 }
@@ -201,6 +214,7 @@ fn number(event: &Event<'_>) -> Option<i64> {
     match &event.detail {
         Detail::Open(open) => Some(open.result.max(-1)),
         Detail::Connect(connect) => Some(connect.fd.into()),
+        Detail::Call(call) => call.fd(),
         _ => None,
     }
 }
@@ -218,18 +232,40 @@ fn kind(event: &Event<'_>) -> Option<(&'static str, &'static str)> {
             Peer::Unix(_) => ("unix", "u"),
             Peer::Other(_) => ("unknown", "o"),
         },
+        Detail::Call(call) => call::kind(call.file.as_ref()?),
         _ => return None,
     })
 }
 
 fn name(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
     match &event.detail {
-        Detail::Open(open) => {
-            out.extend_from_slice(&open.path);
-            true
-        }
-        Detail::Connect(connect) => connection_name(connect, out),
-        _ => false,
+        Detail::Open(open) => out.extend_from_slice(&open.path),
+        Detail::Connect(connect) => return connection_name(connect, out),
+        Detail::Call(call) => match call.file.as_ref() {
+            Some(File { socket: Some(socket), .. }) => return call::tuple(socket, out),
+            Some(file) => out.extend_from_slice(&file.path),
+            // A call on a path, without a descriptor: the path is what rules ask for.
+            None => return false,
+        },
+        _ => return false,
+    }
+    true
+}
+
+/// Bound and accepted sockets, and the first datagram to or from a peer, give the descriptor a name.
+fn name_changed(event: &Event<'_>) -> Option<bool> {
+    match &event.detail {
+        Detail::Connect(_) => Some(true),
+        Detail::Call(call) => call::socket(call).map(|_| call.row.name != "listen"),
+        _ => None,
+    }
+}
+
+fn raw_name<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
+    match &event.detail {
+        Detail::Open(open) => Some(open.text),
+        Detail::Call(call) => call.paths().next().map(|path| path.passed),
+        _ => None,
     }
 }
 
@@ -253,11 +289,11 @@ pub fn connection_name(connect: &Connect<'_>, out: &mut Vec<u8>) -> bool {
 }
 
 fn directory<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
-    open(event).map(|open| split(&open.path).0)
+    opened(event).map(|opened| split(opened.path).0)
 }
 
 fn filename<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
-    open(event).map(|open| split(&open.path).1)
+    opened(event).map(|opened| split(opened.path).1)
 }
 
 /// Directory and name; a file in the root directory has `/`.
@@ -268,40 +304,75 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn local(event: &Event<'_>) -> Option<(IpAddr, u16)> {
-    socket(event).and_then(|connect| connect.local)
-}
-
-fn remote(event: &Event<'_>) -> Option<(IpAddr, u16)> {
-    match &socket(event)?.peer {
-        Peer::Inet(ip, port) => Some((*ip, *port)),
-        Peer::Unix(_) | Peer::Other(_) => None,
+fn local(event: &Event<'_>) -> Option<End> {
+    match &event.detail {
+        Detail::Connect(connect) => connect.local,
+        _ => socket(event)?.local,
     }
 }
 
-fn protocol(connect: &Connect<'_>) -> &'static str {
+fn remote(event: &Event<'_>) -> Option<End> {
+    match &event.detail {
+        Detail::Connect(connect) => match &connect.peer {
+            Peer::Inet(ip, port) => Some((*ip, *port)),
+            Peer::Unix(_) | Peer::Other(_) => None,
+        },
+        _ => socket(event)?.remote,
+    }
+}
+
+/// Who connects is the client.
+fn client(event: &Event<'_>) -> Option<End> {
+    match &event.detail {
+        Detail::Connect(_) => local(event),
+        _ => socket(event)?.ends().0,
+    }
+}
+
+fn server(event: &Event<'_>) -> Option<End> {
+    match &event.detail {
+        Detail::Connect(_) => remote(event),
+        _ => socket(event)?.ends().1,
+    }
+}
+
+fn protocol(event: &Event<'_>) -> Option<&'static str> {
     const SOCK_STREAM: u16 = 1;
     const SOCK_DGRAM: u16 = 2;
     const SOCK_RAW: u16 = 3;
-    match (connect.socket_type, connect.protocol, &connect.peer) {
-        (_, _, Peer::Unix(_) | Peer::Other(_)) => "<NA>",
-        (SOCK_RAW, _, _) => "raw",
-        (_, 1 | 58, _) => "icmp",
-        (_, 6, _) | (SOCK_STREAM, _, _) => "tcp",
-        (_, 17, _) | (SOCK_DGRAM, _, _) => "udp",
+    let (socket_type, protocol, is_inet) = if let Detail::Connect(connect) = &event.detail {
+        (connect.socket_type, connect.protocol, matches!(connect.peer, Peer::Inet(..)))
+    } else {
+        let socket = socket(event)?;
+        (socket.socket_type, socket.protocol, matches!(socket.family, AF_INET | AF_INET6))
+    };
+    Some(match (socket_type, protocol) {
+        _ if !is_inet => "<NA>",
+        (SOCK_RAW, _) => "raw",
+        (_, 1 | 58) => "icmp",
+        (_, 6) | (SOCK_STREAM, _) => "tcp",
+        (_, 17) | (SOCK_DGRAM, _) => "udp",
         _ => "<NA>",
+    })
+}
+
+fn family<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
+    let family = match &event.detail {
+        Detail::Connect(connect) => match connect.peer {
+            Peer::Inet(..) => AF_INET,
+            Peer::Unix(_) => AF_UNIX,
+            Peer::Other(family) => family,
+        },
+        _ => socket(event)?.family,
+    };
+    match family {
+        AF_INET | AF_INET6 => Some(b"ip"),
+        AF_UNIX => Some(b"unix"),
+        _ => None,
     }
 }
 
-fn family(connect: &Connect<'_>) -> Option<&'static [u8]> {
-    match connect.peer {
-        Peer::Inet(..) => Some(b"ip"),
-        Peer::Unix(_) => Some(b"unix"),
-        Peer::Other(_) => None,
-    }
-}
-
-fn service(end: Option<(IpAddr, u16)>, out: &mut Vec<u8>) -> bool {
+fn service(end: Option<End>, out: &mut Vec<u8>) -> bool {
     let Some((_, port)) = end else { return false };
     match services::name(port) {
         Some(name) => out.extend_from_slice(name.as_bytes()),
@@ -327,8 +398,8 @@ fn in_container(
     write(event, out)
 }
 
-fn file(event: &Event<'_>) -> Option<sensor_common::exec::FileId> {
-    open(event).and_then(|open| open.file)
+fn file(event: &Event<'_>) -> Option<FileId> {
+    opened(event).and_then(|opened| opened.id)
 }
 
 fn device(event: &Event<'_>) -> Option<u32> {

@@ -1,10 +1,12 @@
 //! The fields that rules may name: one table row each, with type, getter and reference text.
 
+pub mod call;
 pub mod container;
 pub mod docs;
 pub mod event_types;
 pub mod evt;
 pub mod fd;
+pub mod flags;
 pub mod fs_path;
 pub mod json;
 pub mod k8s;
@@ -82,6 +84,8 @@ pub enum Type {
 #[derive(Clone, Copy, Debug)]
 pub enum Get {
     Str(for<'a> fn(&'a Event<'a>) -> Option<&'a [u8]>),
+    /// Bytes that are no text.
+    Buffer(for<'a> fn(&'a Event<'a>) -> Option<&'a [u8]>),
     /// Text that is composed: written to the buffer, false when the event has none.
     Text(fn(&Event<'_>, &mut Vec<u8>) -> bool),
     /// Composed text that depends on the field's argument.
@@ -150,6 +154,7 @@ impl Get {
             | Self::Clock(_)
             | Self::AncestorStr(_)
             | Self::AncestorText(_) => Type::Text,
+            Self::Buffer(_) => Type::Buffer,
             Self::Bool(_) => Type::Bool,
             Self::Int64(_) | Self::AncestorInt(_) => Type::Int64,
             Self::Uint32(_) => Type::Uint32,

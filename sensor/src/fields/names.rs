@@ -173,7 +173,7 @@ pub fn errno(errno: u64, out: &mut Vec<u8>) {
     }
 }
 
-fn joined(names: impl Iterator<Item = &'static str>, separator: &[u8], out: &mut Vec<u8>) {
+pub fn joined(names: impl Iterator<Item = &'static str>, separator: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     for name in names {
         if out.len() > start {

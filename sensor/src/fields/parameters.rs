@@ -2,13 +2,17 @@
 
 use std::io::Write as _;
 
+use sensor_common::call::table::CALLS;
+use sensor_common::call::{Format, What};
+
 use crate::event::Event;
 use crate::event::connect::{Connect, Peer};
 use crate::event::detail::Detail;
 use crate::event::exit::Exit;
 use crate::event::open::Open;
 use crate::event::process::Process;
-use crate::fields::{Argument, Type, Value, fd, names, proc};
+use crate::fields::proc::kib;
+use crate::fields::{Argument, Type, Value, call, fd, flags, names, proc};
 
 /// Parameters that hold numbers in some event of Falco's table.
 const NUMBERS: &str = "res fd fd1 fd2 fd_in fd_out dirfd olddirfd newdirfd olddir newdir linkdirfd \
@@ -38,7 +42,8 @@ const BUFFERS: &str = "data img msgcontrol addr_raw";
 const INDEX_MAX: u32 = 64;
 
 pub fn names() -> impl Iterator<Item = &'static str> {
-    [NUMBERS, TEXTS, BUFFERS].into_iter().flat_map(str::split_whitespace)
+    let of_calls = CALLS.iter().flat_map(|row| row.parameters).map(|parameter| parameter.name);
+    [NUMBERS, TEXTS, BUFFERS].into_iter().flat_map(str::split_whitespace).chain(of_calls)
 }
 
 /// True for parameters that some event has.
@@ -52,8 +57,16 @@ pub fn raw_type(name: &str) -> Type {
     match name {
         _ if listed(TEXTS) => Type::Text,
         _ if listed(BUFFERS) => Type::Buffer,
+        _ if listed(NUMBERS) => Type::Int64,
+        _ if is_text_of_call(name) => Type::Text,
         _ => Type::Int64,
     }
+}
+
+fn is_text_of_call(name: &str) -> bool {
+    let is_text = |what: What| matches!(what, What::Path { .. } | What::Text(_));
+    let parameters = CALLS.iter().flat_map(|row| row.parameters);
+    parameters.into_iter().any(|one| one.name == name && is_text(one.what))
 }
 
 /// The number that the event's call returned.
@@ -61,7 +74,8 @@ pub fn result(event: &Event<'_>) -> Option<i64> {
     match &event.detail {
         Detail::Open(open) => Some(open.result),
         Detail::Connect(connect) => Some(connect.result),
-        Detail::Exec => Some(0),
+        Detail::Exec(_) => Some(0),
+        Detail::Call(call) => Some(call.result()),
         Detail::Fork(fork) => Some(fork.child_pid.into()),
         Detail::Exit(_) | Detail::Oom(_) | Detail::Cgroup(_) => None,
     }
@@ -77,42 +91,66 @@ fn of(detail: &Detail<'_>) -> &'static [&'static str] {
             _ => &["fd", "name", "mode", "dev", "ino", "creat_flags"],
         },
         Detail::Connect(_) => &["res", "tuple", "fd", "addr"],
-        Detail::Exec => &[
-            "res",
-            "exe",
-            "args",
-            "pid",
-            "ptid",
-            "cwd",
-            "comm",
-            "env",
-            "tty",
-            "vpgid",
-            "loginuid",
-            "flags",
-            "cap_effective",
-            "exe_ino",
-            "uid",
-            "trusted_exepath",
-            "pgid",
-            "gid",
-            "filename",
-        ],
-        Detail::Fork(_) => &["res", "exe", "args", "pid", "ptid", "cwd", "comm", "uid", "gid"],
+        Detail::Exec(_) => EXEC,
+        Detail::Fork(_) => FORK,
         Detail::Exit(_) => &["status", "ret", "sig"],
-        Detail::Oom(_) | Detail::Cgroup(_) => &[],
+        Detail::Oom(_) | Detail::Cgroup(_) | Detail::Call(_) => &[],
     }
 }
 
+const EXEC: &[&str] = &[
+    "res",
+    "exe",
+    "args",
+    "tid",
+    "pid",
+    "ptid",
+    "cwd",
+    "fdlimit",
+    "pgft_maj",
+    "pgft_min",
+    "vm_size",
+    "vm_rss",
+    "vm_swap",
+    "comm",
+    "cgroups",
+    "env",
+    "tty",
+    "vpgid",
+    "loginuid",
+    "flags",
+    "cap_inheritable",
+    "cap_permitted",
+    "cap_effective",
+    "exe_ino",
+    "exe_ino_ctime",
+    "exe_ino_mtime",
+    "uid",
+    "trusted_exepath",
+    "pgid",
+    "gid",
+    "filename",
+];
+
+const FORK: &[&str] = &[
+    "res", "exe", "args", "tid", "pid", "ptid", "cwd", "fdlimit", "comm", "cgroups", "flags",
+    "uid", "gid", "vtid", "vpid",
+];
+
 /// All parameters: `name=value name=value`.
 pub fn all_text(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
-    for (index, name) in of(&event.detail).iter().enumerate() {
-        if index > 0 {
+    let start = out.len();
+    let mut write = |name: &str| {
+        if out.len() > start {
             out.push(b' ');
         }
         out.extend_from_slice(name.as_bytes());
         out.push(b'=');
         named_text(event, name, out);
+    };
+    match &event.detail {
+        Detail::Call(call) => call::names_of(call).for_each(&mut write),
+        detail => of(detail).iter().for_each(|name| write(name)),
     }
     true
 }
@@ -124,12 +162,19 @@ pub fn text(event: &Event<'_>, argument: Option<&Argument>, out: &mut Vec<u8>) -
 
 fn named<'a>(event: &Event<'_>, argument: Option<&'a Argument>) -> Option<&'a str> {
     let parameters = of(&event.detail);
-    match argument? {
-        Argument::Key(name) => parameters.contains(&&**name).then_some(name),
-        Argument::Index(index) if *index < INDEX_MAX => {
-            parameters.get(usize::try_from(*index).ok()?).copied()
+    match (argument?, &event.detail) {
+        (Argument::Key(name), Detail::Call(call)) => {
+            call::names_of(call).any(|known| *known == **name).then_some(name)
         }
-        Argument::Index(_) => None,
+        (Argument::Key(name), _) => parameters.contains(&&**name).then_some(name),
+        (Argument::Index(index), detail) if *index < INDEX_MAX => {
+            let index = usize::try_from(*index).ok()?;
+            match detail {
+                Detail::Call(call) => call::names_of(call).nth(index),
+                _ => parameters.get(index).copied(),
+            }
+        }
+        (Argument::Index(_), _) => None,
     }
 }
 
@@ -138,8 +183,9 @@ fn named_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
         Detail::Open(open) => open_text(open, name, out),
         Detail::Connect(connect) => connect_text(connect, name, out),
         Detail::Fork(_) if name == "res" => number(result(event), out),
-        Detail::Exec | Detail::Fork(_) => exec_text(event, name, out),
+        Detail::Exec(_) | Detail::Fork(_) => exec_text(event, name, out),
         Detail::Exit(exit) => number(exit_number(exit, name), out),
+        Detail::Call(call) => call::text(call, name, out),
         Detail::Oom(_) | Detail::Cgroup(_) => false,
     }
 }
@@ -149,20 +195,23 @@ pub fn raw<'a>(event: &'a Event<'a>, argument: &Argument) -> Option<Value<'a>> {
     let name = named(event, Some(argument))?;
     let program = &event.process.program;
     let value = match (&event.detail, name) {
+        (Detail::Call(call), _) => return call::raw(call, name),
         (Detail::Open(open), "name") => return Some(Value::Bytes(open.text)),
         (Detail::Open(open), _) => open_number(open, name)?,
         (Detail::Connect(connect), "fd") => connect.fd.into(),
-        (Detail::Exec, "filename") => return Some(Value::Bytes(&program.filename)),
-        (Detail::Exec, "trusted_exepath") => return Some(Value::Bytes(&program.exe_path)),
-        (Detail::Exec | Detail::Fork(_), "exe") => {
+        (Detail::Exec(_), "filename") => return Some(Value::Bytes(&program.filename)),
+        (Detail::Exec(_), "trusted_exepath") => return Some(Value::Bytes(&program.exe_path)),
+        (Detail::Exec(_) | Detail::Fork(_), "exe") => {
             return proc::exe(event.process).map(Value::Bytes);
         }
-        (Detail::Exec | Detail::Fork(_), "cwd") => return Some(Value::Bytes(&program.cwd)),
-        (Detail::Exec | Detail::Fork(_), "comm") => {
+        (Detail::Exec(_) | Detail::Fork(_), "cwd") => {
+            return Some(Value::Bytes(&event.process.cwd));
+        }
+        (Detail::Exec(_) | Detail::Fork(_), "comm") => {
             return Some(Value::Bytes(&event.process.name));
         }
         (_, "res") => result(event)?.into(),
-        (Detail::Exec | Detail::Fork(_), _) => process_number(event, name)?,
+        (Detail::Exec(_) | Detail::Fork(_), _) => process_number(event, name)?,
         (Detail::Exit(exit), _) => exit_number(exit, name)?.into(),
         _ => return None,
     };
@@ -226,29 +275,38 @@ fn exec_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
         "exe" => out.extend_from_slice(proc::exe(process).unwrap_or_default()),
         "args" => return proc::arguments(process, out),
         "env" => return proc::environment(process, None, out),
-        "cwd" => out.extend_from_slice(&program.cwd),
+        "cwd" => out.extend_from_slice(&process.cwd),
         "comm" => out.extend_from_slice(&process.name),
         "filename" => out.extend_from_slice(&program.filename),
         "trusted_exepath" => out.extend_from_slice(&program.exe_path),
-        "cap_effective" => names::capabilities(program.session.cap_effective, out),
-        "flags" => exec_flags(process, out),
+        "cap_effective" => names::capabilities(event.thread.cap_effective, out),
+        "cap_permitted" => names::capabilities(event.thread.cap_permitted, out),
+        "cap_inheritable" => names::capabilities(program.resources.cap_inheritable, out),
+        "cgroups" => out.extend_from_slice(event.attribution.cgroup_path.as_bytes()),
+        "flags" => match &event.detail {
+            Detail::Fork(fork) => flags::write(Format::CloneFlags, fork.flags, out),
+            _ => exec_flags(process, out),
+        },
         _ => return number(process_number(event, name), out),
     }
     true
 }
 
 fn exec_flags(process: &Process, out: &mut Vec<u8>) {
-    let executable = process.program.executable;
-    let layer = if executable.upper_layer { "EXE_UPPER_LAYER" } else { "EXE_LOWER_LAYER" };
-    out.extend_from_slice(layer.as_bytes());
-    if executable.from_memfd {
-        out.extend_from_slice(b"|EXE_FROM_MEMFD");
-    }
+    let executable = &process.program.executable;
+    let flags = [
+        (executable.writable, "EXE_WRITABLE"),
+        (executable.upper_layer, "EXE_UPPER_LAYER"),
+        (executable.from_memfd, "EXE_FROM_MEMFD"),
+        (executable.lower_layer, "EXE_LOWER_LAYER"),
+    ];
+    let names = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name);
+    names::joined(names, b"|", out);
 }
 
 fn process_number(event: &Event<'_>, name: &str) -> Option<i128> {
     let process = event.process;
-    let session = &process.program.session;
+    let (session, resources) = (&process.program.session, &process.program.resources);
     Some(match name {
         "pid" => process.id.pid.into(),
         "ptid" => process.ppid.into(),
@@ -256,7 +314,24 @@ fn process_number(event: &Event<'_>, name: &str) -> Option<i128> {
         "vpgid" => session.vpgid.into(),
         "pgid" => session.pgid.into(),
         "loginuid" => session.login_uid.cast_signed().into(),
-        "cap_effective" => session.cap_effective.into(),
+        "cap_effective" => event.thread.cap_effective.into(),
+        "cap_permitted" => event.thread.cap_permitted.into(),
+        "cap_inheritable" => resources.cap_inheritable.into(),
+        "tid" => event.thread.tid.into(),
+        "vtid" => event.thread.vtid.into(),
+        "vpid" => process.vpid.into(),
+        "fdlimit" => resources.fd_limit.cast_signed().into(),
+        "pgft_maj" => resources.major_faults.into(),
+        "pgft_min" => resources.minor_faults.into(),
+        "vm_size" => kib(resources.vm_pages).into(),
+        "vm_rss" => kib(resources.resident_pages).into(),
+        "vm_swap" => kib(resources.swapped_pages).into(),
+        "exe_ino_ctime" => process.program.executable.owner.changed_ns.into(),
+        "exe_ino_mtime" => process.program.executable.owner.modified_ns.into(),
+        "flags" => match &event.detail {
+            Detail::Fork(fork) => fork.flags.into(),
+            _ => return None,
+        },
         "exe_ino" => process.program.executable.file.inode.into(),
         "uid" => event.thread.uid.into(),
         "gid" => event.thread.gid.into(),

@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::event::process::Process;
 use crate::fields::ArgumentForm::{OptionalIndex, OptionalKey};
 use crate::fields::Get::{
-    AncestorInt, AncestorStr, AncestorText, Bool, Duration, Int64, Keyed, Missing, Str, Text,
+    AncestorInt, AncestorStr, AncestorText, Bool, Duration, Int64, Keyed, Missing, Str, Text, Time,
     Uint32, Uint64,
 };
 use crate::fields::{Argument, Field, Type};
@@ -31,8 +31,8 @@ pub const FIELDS: &[Field] = &[
     Field::new("proc.exeline", Text(|e, out| exe_line(e.process, out)), "`proc.exe` and `proc.args`."),
     Field::new("proc.env", Keyed(|e, key, out| environment(e.process, key, out)), "Environment: `A=1 B=2`; `proc.env[A]` is one variable, empty when not set.").with(OptionalKey),
     Field::new("proc.aenv", AncestorText(ancestor_environment), "Environment of an ancestor: `proc.aenv[2]`; `proc.aenv[A]` is the nearest ancestor's `A`; without argument, of any.").with(OptionalKey),
-    Field::new("proc.cwd", Str(|e| Some(&e.process.program.cwd)), "Working directory at the time of the exec."),
-    Field::new("proc.loginshellid", Missing(Type::Int64), "Process id of the oldest shell among the ancestors."),
+    Field::new("proc.cwd", Str(|e| Some(&e.process.cwd)), "Working directory."),
+    Field::new("proc.loginshellid", Int64(login_shell), "Process id of the oldest shell among the ancestors."),
     Field::new("proc.tty", Uint32(|e| Some(terminal(e.process.program.session.tty))), "Number of the controlling terminal; 0 without one."),
     Field::new("proc.pid", Int64(|e| Some(e.process.id.pid.into())), "Process id in the host's pid namespace."),
     Field::new("proc.ppid", Int64(|e| Some(e.process.ppid.into())), "Process id of the parent."),
@@ -43,22 +43,22 @@ pub const FIELDS: &[Field] = &[
     Field::new("proc.ppid.duration", Duration(|e| parent(e).map(|p| age(e, p))), "Nanoseconds since the parent started."),
     Field::new("proc.pid.ts", Duration(|e| started(e, e.process)), "Start of the process, in nanoseconds since the epoch."),
     Field::new("proc.ppid.ts", Duration(|e| parent(e).and_then(|p| started(e, p))), "Start of the parent, in nanoseconds since the epoch."),
-    Field::new("proc.is_exe_writable", Missing(Type::Bool), "True when the user of the process may write to its executable."),
+    Field::new("proc.is_exe_writable", Bool(|e| Some(e.process.program.executable.writable)), "True when the user of the process may write to its executable."),
     Field::new("proc.is_exe_upper_layer", Bool(|e| Some(e.process.program.executable.upper_layer)), "True when the executable lies in a container's writable layer, not in its image."),
-    Field::new("proc.is_exe_lower_layer", Missing(Type::Bool), "True when the executable lies in the image of an overlay mount."),
+    Field::new("proc.is_exe_lower_layer", Bool(|e| Some(e.process.program.executable.lower_layer)), "True when the executable lies in the image of an overlay mount."),
     Field::new("proc.is_exe_from_memfd", Bool(|e| Some(e.process.program.executable.from_memfd)), "True when the executable is an anonymous file in memory (`memfd_create`)."),
     Field::new("proc.exe_ino", Int64(|e| e.process.program.executable.file.inode.try_into().ok()), "Inode of the executable."),
-    Field::new("proc.exe_ino.ctime", Missing(Type::Time), "Last change of the executable's inode."),
-    Field::new("proc.exe_ino.mtime", Missing(Type::Time), "Last write to the executable."),
-    Field::new("proc.exe_ino.ctime_duration_proc_start", Missing(Type::Time), "Nanoseconds from the executable's last change to the start of the process."),
-    Field::new("proc.exe_ino.ctime_duration_pidns_start", Missing(Type::Time), "Nanoseconds from the pid namespace's start to the executable's last change."),
-    Field::new("proc.pidns_init_start_ts", Missing(Type::Uint64), "Start of the pid namespace, in nanoseconds since the epoch."),
+    Field::new("proc.exe_ino.ctime", Time(|e| known(e.process.program.executable.owner.changed_ns)), "Last change of the executable's inode."),
+    Field::new("proc.exe_ino.mtime", Time(|e| known(e.process.program.executable.owner.modified_ns)), "Last write to the executable."),
+    Field::new("proc.exe_ino.ctime_duration_proc_start", Time(|e| since_change(e, started(e, e.process))), "Nanoseconds from the executable's last change to the start of the process."),
+    Field::new("proc.exe_ino.ctime_duration_pidns_start", Time(until_change), "Nanoseconds from the pid namespace's start to the executable's last change."),
+    Field::new("proc.pidns_init_start_ts", Uint64(namespace_started), "Start of the pid namespace, in nanoseconds since the epoch."),
     Field::new("proc.fdopencount", Missing(Type::Uint64), "Open descriptors."),
-    Field::new("proc.fdlimit", Missing(Type::Int64), "How many descriptors the process may open."),
+    Field::new("proc.fdlimit", Int64(|e| Some(e.process.program.resources.fd_limit.cast_signed())), "How many descriptors the process may open."),
     Field::new("proc.fdusage", Missing(Type::Double), "Open descriptors as a share of the limit."),
-    Field::new("proc.vmsize", Missing(Type::Uint64), "Virtual memory, in KiB."),
-    Field::new("proc.vmrss", Missing(Type::Uint64), "Resident memory, in KiB."),
-    Field::new("proc.vmswap", Missing(Type::Uint64), "Swapped memory, in KiB."),
+    Field::new("proc.vmsize", Uint64(|e| Some(kib(e.process.program.resources.vm_pages))), "Virtual memory at the exec, in KiB."),
+    Field::new("proc.vmrss", Uint64(|e| Some(kib(e.process.program.resources.resident_pages))), "Resident memory at the exec, in KiB."),
+    Field::new("proc.vmswap", Uint64(|e| Some(kib(e.process.program.resources.swapped_pages))), "Swapped memory at the exec, in KiB."),
     Field::new("proc.nthreads", Missing(Type::Uint64), "Threads that live, the leader among them."),
     Field::new("proc.nchilds", Missing(Type::Uint64), "Threads that live, without the leader."),
     Field::new("proc.is_container_healthcheck", Missing(Type::Bool), "True below a container's health check. Deprecated."),
@@ -158,6 +158,45 @@ fn age(event: &Event<'_>, process: &Process) -> u64 {
 /// The start of a process, in nanoseconds since the epoch.
 fn started(event: &Event<'_>, process: &Process) -> Option<u64> {
     u64::try_from(event.time_ns).ok()?.checked_sub(age(event, process))
+}
+
+/// A time; 0 is one that is not known.
+fn known(ns: u64) -> Option<u64> {
+    (ns != 0).then_some(ns)
+}
+
+/// From the executable's last change to a moment.
+fn since_change(event: &Event<'_>, moment_ns: Option<u64>) -> Option<u64> {
+    moment_ns?.checked_sub(known(event.process.program.executable.owner.changed_ns)?)
+}
+
+/// From the start of the pid namespace to the executable's last change.
+fn until_change(event: &Event<'_>) -> Option<u64> {
+    let changed = known(event.process.program.executable.owner.changed_ns)?;
+    changed.checked_sub(namespace_started(event)?)
+}
+
+/// The start of the pid namespace, in nanoseconds since the epoch.
+fn namespace_started(event: &Event<'_>) -> Option<u64> {
+    let boot_ns = known(event.process.program.resources.pid_namespace_boot_ns)?;
+    let age = event.boot_ns.saturating_sub(boot_ns);
+    u64::try_from(event.time_ns).ok()?.checked_sub(age)
+}
+
+/// Pages as KiB. Every architecture that is supported has pages of 4 KiB, or a capture's are unknown.
+pub const fn kib(pages: u64) -> u64 {
+    pages.saturating_mul(4)
+}
+
+/// The oldest ancestor, or the process itself, that is a shell.
+fn login_shell(event: &Event<'_>) -> Option<i64> {
+    const SHELLS: [&[u8]; 12] = [
+        b"ash", b"bash", b"csh", b"ksh", b"sh", b"tcsh", b"zsh", b"dash", b"fish", b"mksh",
+        b"rbash", b"busybox",
+    ];
+    let lineage = std::iter::once(event.process).chain(event.processes.ancestors(event.process));
+    let shells = lineage.filter(|process| SHELLS.contains(&&*process.name));
+    shells.last().map(|process| process.id.pid.into())
 }
 
 fn name(process: &Process) -> &[u8] {

@@ -29,7 +29,7 @@ impl Source for Event<'_> {
     fn direct(&self, operand: &Operand) -> Option<Value<'_>> {
         let number = |number: Option<i128>| number.map(Value::Number);
         match operand.field.get {
-            Get::Str(get) => get(self).map(Value::Bytes),
+            Get::Str(get) | Get::Buffer(get) => get(self).map(Value::Bytes),
             Get::Bool(get) => get(self).map(Value::Bool),
             Get::Int64(get) => number(get(self).map(Into::into)),
             Get::Uint32(get) => number(get(self).map(Into::into)),

@@ -1,7 +1,8 @@
 //! Fields of the thread that acted.
 
 use crate::fields::ArgumentForm::Dotted;
-use crate::fields::Get::{Bool, Int64, Missing, Text};
+use crate::fields::Get::{Bool, Int64, Missing, Text, Uint64};
+use crate::fields::proc::kib;
 use crate::fields::{Field, Type, names};
 
 pub const FIELDS: &[Field] = &[
@@ -15,26 +16,44 @@ pub const FIELDS: &[Field] = &[
         Bool(|e| Some(e.thread.tid == e.process.id.pid)),
         "True for the main thread of the process.",
     ),
-    Field::new("thread.vtid", Missing(Type::Int64), "Thread id in its own pid namespace."),
+    Field::new(
+        "thread.vtid",
+        Int64(|e| Some(e.thread.vtid.into())),
+        "Thread id in its own pid namespace.",
+    ),
     Field::new(
         "thread.cap_effective",
         Text(|e, out| {
-            names::capabilities(e.process.program.session.cap_effective, out);
+            names::capabilities(e.thread.cap_effective, out);
             true
         }),
-        "Effective capabilities at the exec: `CAP_CHOWN CAP_KILL`.",
+        "Effective capabilities: `CAP_CHOWN CAP_KILL`.",
     ),
-    Field::new("thread.cap_permitted", Missing(Type::Text), "Permitted capabilities."),
-    Field::new("thread.cap_inheritable", Missing(Type::Text), "Inheritable capabilities."),
+    Field::new(
+        "thread.cap_permitted",
+        Text(|e, out| {
+            names::capabilities(e.thread.cap_permitted, out);
+            true
+        }),
+        "Permitted capabilities.",
+    ),
+    Field::new(
+        "thread.cap_inheritable",
+        Text(|e, out| {
+            names::capabilities(e.process.program.resources.cap_inheritable, out);
+            true
+        }),
+        "Inheritable capabilities at the exec.",
+    ),
     Field::new(
         "thread.pfmajor",
-        Missing(Type::Uint64),
-        "Major page faults since the thread's start.",
+        Uint64(|e| Some(e.process.program.resources.major_faults)),
+        "Major page faults from the thread's start to the last exec.",
     ),
     Field::new(
         "thread.pfminor",
-        Missing(Type::Uint64),
-        "Minor page faults since the thread's start.",
+        Uint64(|e| Some(e.process.program.resources.minor_faults)),
+        "Minor page faults from the thread's start to the last exec.",
     ),
     Field::new(
         "thread.exectime",
@@ -61,12 +80,12 @@ pub const FIELDS: &[Field] = &[
     Field::new("thread.cpu.system", Missing(Type::Double), "CPU use in kernel mode."),
     Field::new(
         "thread.vmsize",
-        Missing(Type::Uint64),
-        "Virtual memory of the main thread's process, in KiB.",
+        Uint64(|e| Some(kib(e.process.program.resources.vm_pages))),
+        "Virtual memory of the process at the exec, in KiB.",
     ),
     Field::new(
         "thread.vmrss",
-        Missing(Type::Uint64),
-        "Resident memory of the main thread's process, in KiB.",
+        Uint64(|e| Some(kib(e.process.program.resources.resident_pages))),
+        "Resident memory of the process at the exec, in KiB.",
     ),
 ];

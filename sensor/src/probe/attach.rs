@@ -1,14 +1,13 @@
 //! The probe table → attached programs, each probe by the first way that this kernel accepts.
 
-use aya::Ebpf;
-use aya::maps::{Array, ProgramArray};
 use aya::programs::{BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, RawTracePoint};
-use sensor_common::Kind;
+use aya::{Btf, Ebpf};
 use sensor_common::config::Config;
 
+use super::dispatch::Dispatcher;
 use super::load::{Hooks, Loaded, Settings, chain, load};
-use super::syscall::Syscall;
-use super::table::{DISPATCH, FLOOR, PROBES, Probe, Program, Target, Way};
+use super::table::{FLOOR, PROBES, Probe, Program, Target, Way};
+use super::wanted::Wanted;
 use super::{Error, kernel, trial};
 
 /// What became of a probe.
@@ -32,101 +31,128 @@ pub struct Outcome {
 /// The kernel side, attached. Dropping it detaches everything.
 pub struct Probes {
     pub(super) ebpf: Ebpf,
+    btf: Btf,
+    hooks: Hooks,
     pub outcomes: Vec<Outcome>,
+    dispatcher: Dispatcher,
 }
 
 /// Loads the object and attaches every probe that the settings ask for.
-pub fn attach(settings: &Settings, run_queue: bool) -> Result<Probes, Error> {
-    let mut loaded = load(settings)?;
-    let wanted = |probe: &Probe| match probe.kind {
-        Some(kind) => settings.config.kinds & kind.bit() != 0,
-        None => run_queue,
+pub fn attach(settings: &Settings) -> Result<Probes, Error> {
+    let Loaded { ebpf, btf } = load(settings)?;
+    let off = |probe: &Probe| Outcome { probe: probe.name, state: State::Off };
+    let mut probes = Probes {
+        ebpf,
+        btf,
+        hooks: settings.hooks,
+        outcomes: PROBES.iter().map(off).collect(),
+        dispatcher: Dispatcher::default(),
     };
-    let mut outcomes = Vec::new();
-    let mut syscalls = Vec::new();
-    let mut refused = Vec::new();
-    for probe in PROBES {
-        let state = if wanted(probe) {
-            let hooks = settings.hooks;
-            attach_probe(&mut loaded, probe, hooks, (&mut syscalls, &mut refused))
-        } else {
-            State::Off
-        };
-        outcomes.push(Outcome { probe: probe.name, state });
+    probes.watch(&settings.wanted);
+    if !probes.outcomes.iter().any(|outcome| matches!(outcome.state, State::Attached(_))) {
+        return Err(nothing(&probes.outcomes));
     }
-    if !refused.is_empty() {
-        tracing::info!("this kernel takes other hooks than the best: {}", refused.join("; "));
-    }
-    if let Err(reason) = dispatch(&mut loaded, &syscalls) {
-        for outcome in &mut outcomes {
-            if syscalls.iter().any(|entry| entry.probe == outcome.probe) {
-                outcome.state = State::Failed(reason.clone());
+    Ok(probes)
+}
+
+impl Probes {
+    /// Attaches what is wanted and is not attached, and detaches the rest. Records of what was and
+    /// stays wanted keep coming all the while.
+    pub fn watch(&mut self, wanted: &Wanted) {
+        let mut refused = Vec::new();
+        for (index, probe) in PROBES.iter().enumerate() {
+            let is_wanted = probe.kind.map_or(wanted.run_queue, |kind| wanted.has(kind));
+            match (is_wanted, &self.outcomes[index].state) {
+                (true, State::Off) => {
+                    self.outcomes[index].state = self.attach_probe(probe, &mut refused);
+                }
+                (false, State::Attached(hook)) => {
+                    let hook = *hook;
+                    self.dispatcher.forget(probe.name);
+                    for way in probe.ways.iter().filter(|way| way.hook == hook) {
+                        unload(&mut self.ebpf, way);
+                    }
+                    self.outcomes[index].state = State::Off;
+                }
+                (false, State::Failed(_)) => self.outcomes[index].state = State::Off,
+                (true, State::Attached(_) | State::Failed(_)) | (false, State::Off) => {}
+            }
+        }
+        if !refused.is_empty() {
+            tracing::info!("this kernel takes other hooks than the best: {}", refused.join("; "));
+        }
+        if let Err(reason) = self.dispatcher.fill(&mut self.ebpf, &self.btf, wanted) {
+            for outcome in &mut self.outcomes {
+                if self.dispatcher.serves(outcome.probe) {
+                    outcome.state = State::Failed(reason.clone());
+                }
             }
         }
     }
-    if !outcomes.iter().any(|outcome| matches!(outcome.state, State::Attached(_))) {
-        return Err(nothing(&outcomes));
+
+    /// Takes the first way that works; adds the reasons why better ways were refused.
+    fn attach_probe(&mut self, probe: &'static Probe, refused: &mut Vec<String>) -> State {
+        let mut reasons = Vec::new();
+        for way in probe.ways {
+            if self.hooks == Hooks::Exit && way.on_functions() {
+                continue;
+            }
+            match self.attach_way(probe, way) {
+                Ok(()) => {
+                    refused.append(&mut reasons);
+                    return State::Attached(way.hook);
+                }
+                Err(reason) => {
+                    // Half a way would report next to the whole one that follows.
+                    unload(&mut self.ebpf, way);
+                    reasons.push(format!("{}: {reason}", way.hook));
+                }
+            }
+        }
+        State::Failed(reasons.join("; "))
     }
-    Ok(Probes { ebpf: loaded.ebpf, outcomes })
+
+    fn attach_way(&mut self, probe: &'static Probe, way: &'static Way) -> Result<(), String> {
+        let programs = || way.programs.iter().filter(|program| program.target.exists());
+        for program in programs() {
+            attach_program(&mut self.ebpf, &self.btf, program)?;
+        }
+        for program in programs() {
+            if let Target::Fexit(function) = program.target {
+                trial::run(&self.ebpf, function)?;
+            }
+        }
+        self.dispatcher.add(probe.name, way);
+        Ok(())
+    }
 }
 
 /// Attaches the program that only counts system calls, by one hook: the least that watching them
 /// costs, for benchmarks.
 pub fn floor(hook: &str) -> Result<Probes, Error> {
-    let mut loaded =
-        load(&Settings { config: Config::default(), ring_bytes: 4096, hooks: Hooks::Exit })?;
+    let Loaded { mut ebpf, btf } = load(&Settings {
+        config: Config::default(),
+        wanted: Wanted::default(),
+        ring_bytes: 4096,
+        hooks: Hooks::Exit,
+    })?;
     let way = FLOOR
         .iter()
         .find(|way| way.hook == hook)
         .ok_or_else(|| Error::Nothing(format!("there is no hook {hook}")))?;
     for program in way.programs {
-        attach_program(&mut loaded, program).map_err(Error::Nothing)?;
+        attach_program(&mut ebpf, &btf, program).map_err(Error::Nothing)?;
     }
     let outcomes = vec![Outcome { probe: "floor", state: State::Attached(way.hook) }];
-    Ok(Probes { ebpf: loaded.ebpf, outcomes })
-}
-
-/// One system call's program, loaded and waiting for its dispatcher.
-struct Entry {
-    probe: &'static str,
-    program: &'static str,
-    hook: &'static str,
-    syscall: Syscall,
-}
-
-/// Takes the first way that works. System calls that wait for the dispatcher are added to the first
-/// list, the reasons why better ways were refused to the second.
-fn attach_probe(
-    loaded: &mut Loaded,
-    probe: &'static Probe,
-    hooks: Hooks,
-    (syscalls, refused): (&mut Vec<Entry>, &mut Vec<String>),
-) -> State {
-    let mut reasons = Vec::new();
-    for way in probe.ways {
-        if hooks == Hooks::Exit && way.on_functions() {
-            continue;
-        }
-        match attach_way(loaded, probe, way, syscalls) {
-            Ok(()) => {
-                refused.append(&mut reasons);
-                return State::Attached(way.hook);
-            }
-            Err(reason) => {
-                // Half a way would report next to the whole one that follows.
-                unload(loaded, way);
-                reasons.push(format!("{}: {reason}", way.hook));
-            }
-        }
-    }
-    State::Failed(reasons.join("; "))
+    let dispatcher = Dispatcher::default();
+    Ok(Probes { ebpf, btf, hooks: Hooks::Exit, outcomes, dispatcher })
 }
 
 /// Takes a way's programs out of the kernel again.
-fn unload(loaded: &mut Loaded, way: &Way) {
+fn unload(ebpf: &mut Ebpf, way: &Way) {
     for program in way.programs {
         // An error says that it was not loaded.
-        drop(match loaded.ebpf.program_mut(program.name) {
+        drop(match ebpf.program_mut(program.name) {
             Some(Typed::BtfTracePoint(typed)) => typed.unload(),
             Some(Typed::RawTracePoint(typed)) => typed.unload(),
             Some(Typed::FEntry(typed)) => typed.unload(),
@@ -137,35 +163,8 @@ fn unload(loaded: &mut Loaded, way: &Way) {
     }
 }
 
-fn attach_way(
-    loaded: &mut Loaded,
-    probe: &'static Probe,
-    way: &'static Way,
-    syscalls: &mut Vec<Entry>,
-) -> Result<(), String> {
-    let programs = || way.programs.iter().filter(|program| program.target.exists());
-    for program in programs() {
-        attach_program(loaded, program)?;
-    }
-    for program in programs() {
-        if let Target::Fexit(function) = program.target {
-            trial::run(&loaded.ebpf, function)?;
-        }
-        if let Target::SyscallBtf(syscall) | Target::SyscallRaw(syscall) = program.target {
-            syscalls.push(Entry {
-                probe: probe.name,
-                program: program.name,
-                hook: way.hook,
-                syscall,
-            });
-        }
-    }
-    Ok(())
-}
-
 /// Loads a program, and attaches it if it has a hook of its own.
-fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> {
-    let Loaded { ebpf, btf } = loaded;
+pub(super) fn attach_program(ebpf: &mut Ebpf, btf: &Btf, program: &Program) -> Result<(), String> {
     let slot = ebpf
         .program_mut(program.name)
         .ok_or_else(|| format!("the object has no program {}", program.name))?;
@@ -176,7 +175,7 @@ fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> 
                 typed.attach().map(drop)
             })
         }
-        Target::SyscallBtf(_) => {
+        Target::SyscallBtf(_) | Target::CallsBtf(_) => {
             <&mut BtfTracePoint>::try_from(slot).and_then(|typed| typed.load("sys_exit", btf))
         }
         Target::RawTracepoint(tracepoint) => {
@@ -193,49 +192,12 @@ fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> 
             typed.load(function.name(), btf)?;
             typed.attach().map(drop)
         }),
-        Target::SyscallRaw(_) => <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load),
+        Target::SyscallRaw(_) | Target::CallsRaw(_) => {
+            <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load)
+        }
         Target::CpuClock => <&mut PerfEvent>::try_from(slot).and_then(PerfEvent::load),
     };
     result.map_err(|error| explain(program.name, &error))
-}
-
-/// Fills the tables of the dispatcher with the loaded programs, then attaches it.
-///
-/// A table holds programs of one type only, so all of them must have taken the same way.
-fn dispatch(loaded: &mut Loaded, syscalls: &[Entry]) -> Result<(), String> {
-    let Some(hook) = syscalls.first().map(|entry| entry.hook) else { return Ok(()) };
-    if let Some(other) = syscalls.iter().find(|entry| entry.hook != hook) {
-        return Err(format!("{} took {} and others {hook}", other.program, other.hook));
-    }
-    fill(&mut loaded.ebpf, syscalls)
-        .map_err(|error| format!("fill the system call table: {error:#}"))?;
-    let way = DISPATCH
-        .iter()
-        .find(|way| way.hook == hook)
-        .ok_or_else(|| format!("no dispatcher for {hook}"))?;
-    way.programs.iter().try_for_each(|program| attach_program(loaded, program))
-}
-
-fn fill(ebpf: &mut Ebpf, syscalls: &[Entry]) -> anyhow::Result<()> {
-    let mut programs = Vec::new();
-    for entry in syscalls {
-        if let (Some(program), Some(native)) = (ebpf.program(entry.program), entry.syscall.native) {
-            programs.push((native, entry.syscall.compat, program.fd()?.try_clone()?));
-        }
-    }
-    if let Some(map) = ebpf.map_mut("SYSCALLS") {
-        let mut table = ProgramArray::try_from(map)?;
-        for (native, _, program) in &programs {
-            table.set(*native, program, 0)?;
-        }
-    }
-    if let Some(map) = ebpf.map_mut("COMPAT") {
-        let mut table = Array::<_, u32>::try_from(map)?;
-        for (native, compat, _) in &programs {
-            table.set(*compat, *native, 0)?;
-        }
-    }
-    Ok(())
 }
 
 /// The kernel's refusal in one line: the verifier's last words, not its whole log.
@@ -276,11 +238,6 @@ fn nothing(outcomes: &[Outcome]) -> Error {
         return Error::Permission;
     }
     Error::Nothing(format!("{text} (kernel {})", kernel::release()))
-}
-
-/// The kinds of which records are wanted, as the kernel side's bit set.
-pub fn kinds(wanted: impl IntoIterator<Item = Kind>) -> u64 {
-    wanted.into_iter().fold(0, |bits, kind| bits | kind.bit())
 }
 
 #[cfg(test)]

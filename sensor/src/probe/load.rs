@@ -5,6 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sensor_common::config::{Config, SCRATCH_SLOTS};
 use zerocopy::IntoBytes as _;
 
+use super::wanted::Wanted;
 use super::{Error, kernel};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf"));
@@ -13,6 +14,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/se
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub config: Config,
+    pub wanted: Wanted,
     /// Size of the ring buffer; a power of two, at least a page.
     pub ring_bytes: u32,
     pub hooks: Hooks,

@@ -2,12 +2,14 @@
 //!
 //! The only module that names aya, and the only one in the agent with `unsafe`.
 
+pub mod wanted;
 pub mod syscall;
 pub mod table;
 pub mod prototype;
 pub mod kernel;
 pub mod load;
 pub mod attach;
+mod dispatch;
 mod trial;
 pub mod verified;
 pub mod ring;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use sensor_common::exec::{Exec, STRINGS_MAX};
+use sensor_common::exec::{Exec, Resources, STRINGS_MAX};
 use sensor_common::path::DELETED;
 use zerocopy::FromZeros as _;
 
@@ -68,7 +68,10 @@ impl Proc {
         exec.session.vpgid = status_last(&status, "NSpgid:").unwrap_or(stat.pgrp);
         exec.session.tty = stat.device();
         exec.session.login_uid = read_number(&dir.join("loginuid")).unwrap_or(u32::MAX);
-        exec.session.cap_effective = status_hex(&status, "CapEff:").unwrap_or(0);
+        exec.header.vtid = exec.header.vpid;
+        exec.header.cap_effective = status_hex(&status, "CapEff:").unwrap_or(0);
+        exec.header.cap_permitted = status_hex(&status, "CapPrm:").unwrap_or(0);
+        exec.resources = resources(&dir, &status);
 
         let exe = executable(&dir, &mut exec);
         let cwd = link(&dir.join("cwd")).unwrap_or_default();
@@ -96,6 +99,29 @@ impl Proc {
     }
 }
 
+fn nanoseconds(seconds: i64, fraction: i64) -> u64 {
+    u64::try_from(seconds * 1_000_000_000 + fraction).unwrap_or(0)
+}
+
+/// What /proc says of what the process may use and uses.
+fn resources(dir: &Path, status: &str) -> Resources {
+    let page_kib = rustix::param::page_size() as u64 / 1024;
+    let pages = |key| status_number(status, key, 0).map_or(0, |kib| u64::from(kib) / page_kib);
+    let limits = fs::read_to_string(dir.join("limits")).unwrap_or_default();
+    let fd_limit = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|line| line.split_whitespace().next()?.parse().ok());
+    Resources {
+        fd_limit: fd_limit.unwrap_or(u64::MAX),
+        vm_pages: pages("VmSize:"),
+        resident_pages: pages("VmRSS:"),
+        swapped_pages: pages("VmSwap:"),
+        cap_inheritable: status_hex(status, "CapInh:").unwrap_or(0),
+        ..Resources::default()
+    }
+}
+
 /// Path of the executable; fills in which file it is.
 fn executable(dir: &Path, exec: &mut Exec) -> Vec<u8> {
     let path = dir.join("exe");
@@ -103,6 +129,9 @@ fn executable(dir: &Path, exec: &mut Exec) -> Vec<u8> {
         exec.file.inode = metadata.ino();
         exec.file.device = kernel_device(metadata.dev());
         exec.file.mode = metadata.mode();
+        (exec.owner.uid, exec.owner.gid) = (metadata.uid(), metadata.gid());
+        exec.owner.changed_ns = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
+        exec.owner.modified_ns = nanoseconds(metadata.mtime(), metadata.mtime_nsec());
     }
     let target = link(&path).unwrap_or_default();
     if target.starts_with(b"/memfd:") {

@@ -81,7 +81,10 @@ pub const PROTOTYPES: &[Prototype] = &[
 pub const fn place(target: &Target) -> Option<Place> {
     match target {
         Target::BtfTracepoint(name) | Target::RawTracepoint(name) => Some(Place::Tracepoint(name)),
-        Target::SyscallBtf(_) | Target::SyscallRaw(_) => Some(Place::Tracepoint("sys_exit")),
+        Target::SyscallBtf(_)
+        | Target::SyscallRaw(_)
+        | Target::CallsBtf(_)
+        | Target::CallsRaw(_) => Some(Place::Tracepoint("sys_exit")),
         Target::Fentry(name) => Some(Place::Function(name)),
         Target::Fexit(function) => Some(Place::Function(function.name())),
         Target::CpuClock => None,

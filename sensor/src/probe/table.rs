@@ -1,6 +1,7 @@
 //! Every probe, with the ways to hook it, best first.
 
 use sensor_common::Kind;
+use sensor_common::call::Shape;
 use sensor_common::function::Function;
 
 use super::syscall::{CONNECT, CREAT, OPEN, OPENAT, OPENAT2, Syscall};
@@ -50,6 +51,9 @@ pub enum Target {
     /// Called by the dispatcher on `sys_exit`, by the numbers of both tables.
     SyscallBtf(Syscall),
     SyscallRaw(Syscall),
+    /// Called by the dispatcher for every wanted row of this shape.
+    CallsBtf(Shape),
+    CallsRaw(Shape),
     /// The cpu-clock of each processor; attached by the profiler, not at start.
     CpuClock,
 }
@@ -63,6 +67,8 @@ impl Target {
             | Self::RawTracepoint(_)
             | Self::Fentry(_)
             | Self::Fexit(_)
+            | Self::CallsBtf(_)
+            | Self::CallsRaw(_)
             | Self::CpuClock => true,
         }
     }
@@ -86,6 +92,14 @@ const fn fexit(name: &'static str, function: Function) -> Program {
 
 const fn syscall_btf(name: &'static str, syscall: Syscall) -> Program {
     Program { name, target: Target::SyscallBtf(syscall) }
+}
+
+const fn calls_btf(name: &'static str, shape: Shape) -> Program {
+    Program { name, target: Target::CallsBtf(shape) }
+}
+
+const fn calls_raw(name: &'static str, shape: Shape) -> Program {
+    Program { name, target: Target::CallsRaw(shape) }
 }
 
 const fn syscall_raw(name: &'static str, syscall: Syscall) -> Program {
@@ -167,6 +181,30 @@ pub const PROBES: &[Probe] = &[
             },
             Way { hook: "tp_btf", programs: &[syscall_btf("connect_btf", CONNECT)] },
             Way { hook: "raw_tp", programs: &[syscall_raw("connect_raw", CONNECT)] },
+        ],
+    },
+    Probe {
+        name: "call",
+        kind: Some(Kind::Call),
+        ways: &[
+            Way {
+                hook: "tp_btf",
+                programs: &[
+                    calls_btf("call_plain_btf", Shape::Plain),
+                    calls_btf("call_path_btf", Shape::Path),
+                    calls_btf("call_paths_btf", Shape::Paths),
+                    calls_btf("call_message_btf", Shape::Message),
+                ],
+            },
+            Way {
+                hook: "raw_tp",
+                programs: &[
+                    calls_raw("call_plain_raw", Shape::Plain),
+                    calls_raw("call_path_raw", Shape::Path),
+                    calls_raw("call_paths_raw", Shape::Paths),
+                    calls_raw("call_message_raw", Shape::Message),
+                ],
+            },
         ],
     },
     Probe {

@@ -48,7 +48,7 @@ impl Index {
     /// Builds the index for rules by number and condition.
     pub fn build(compiler: &mut Compiler<'_>, rules: &[(usize, NodeId)]) -> Self {
         let mut types: BTreeSet<String> = mentioned(&compiler.program);
-        types.extend(event_types::DELIVERED.iter().map(|name| (*name).to_owned()));
+        types.extend(event_types::delivered().map(str::to_owned));
         let mut index = Self {
             buckets: vec![Bucket::new(&compiler.program, rules.to_vec())],
             ..Self::default()
@@ -114,7 +114,7 @@ impl Index {
     }
 
     pub fn wanted(&self) -> impl Iterator<Item = &'static str> {
-        event_types::DELIVERED.iter().copied().filter(|name| !self.bucket(name).rules.is_empty())
+        event_types::delivered().filter(|name| !self.bucket(name).rules.is_empty())
     }
 
     /// Events that each rule was tried against.

@@ -13,10 +13,11 @@ use sensor::attribution::cache::Cache;
 use sensor::driver::{Control, Live, Stages};
 use sensor::event::Event;
 use sensor::pipeline::Pipeline;
-use sensor::probe::attach::{Outcome, floor, kinds};
+use sensor::probe::attach::{Outcome, floor};
 use sensor::probe::cost::{Accounting, Cost};
 use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
+use sensor::probe::wanted::Wanted;
 use sensor_common::Kind;
 use sensor_common::config::Config;
 use serde_json::json;
@@ -78,14 +79,18 @@ fn watch(arguments: &Arguments) -> Result<()> {
         scope_cgroup_id: arguments.scope,
         scope_level: u32::from(arguments.scope != 0),
         self_tgid: std::process::id(),
-        kinds: kinds(arguments.kinds.iter().copied()),
         wake_bytes: RING_BYTES / 8,
         wake_interval_ns: WAKE_INTERVAL_NS,
         ..Config::default()
     };
-    let settings = Settings { hooks: Hooks::Auto, config, ring_bytes: RING_BYTES };
+    let settings = Settings {
+        hooks: Hooks::Auto,
+        config,
+        wanted: Wanted::of(arguments.kinds.iter().copied()),
+        ring_bytes: RING_BYTES,
+    };
     let accounting = arguments.account.then(Accounting::start).transpose()?;
-    let mut live = Live::start(&settings, false, Proc::default())?;
+    let mut live = Live::start(&settings, Proc::default())?;
     let mut pipeline = Pipeline::new(Cache::default());
     let mut count = Count::default();
     live.prime(&mut pipeline, &mut count);
@@ -138,7 +143,7 @@ impl Stages for Count {
         self.events += 1;
     }
 
-    fn tick(&mut self, _pipeline: &mut Pipeline, source: &Live) {
+    fn tick(&mut self, _pipeline: &mut Pipeline, source: &mut Live) {
         let costs = source.costs();
         // At the last tick the programs are gone.
         if !costs.is_empty() {

@@ -1,0 +1,290 @@
+//! Exit of every system call that has a row in `sensor_common::call::table`: one program for each
+//! shape of row, which does what the row's plan says. Called by the dispatcher.
+//!
+//! `sys_exit(struct pt_regs *regs, long ret)`, 5.10 to 7.2.
+
+use sensor_common::Kind;
+use sensor_common::call::{
+    ADDRESS_LEN_BY_REFERENCE, ADDRESS_MAX, COMPAT, Call, DATA_IS_MESSAGE, DATA_MAX, HAS_FILE, NONE,
+    Part, Plan, Shape, Socket, TEXTS, WORKING_DIRECTORY, filter,
+};
+use sensor_common::connect::{AF_INET, AF_INET6};
+use sensor_common::exec::FileId;
+use sensor_common::path::PATH_MAX;
+
+use crate::kernel::{file_path, fs_pwd, fs_root, path, regs_orig_ax, task_fs};
+use crate::maps::{FLOWS, Flow, PLANS};
+use crate::probe::{Arguments, tracepoint};
+use crate::scope::{current_cgroup_id, current_wanted};
+use crate::socket;
+use crate::submit::{Draft, read_user};
+use crate::syscall::Exit;
+use crate::task;
+
+tracepoint!("sys_exit", call_plain_btf, call_plain_raw, |ctx| try_call(ctx, Shape::Plain));
+tracepoint!("sys_exit", call_path_btf, call_path_raw, |ctx| try_call(ctx, Shape::Path));
+tracepoint!("sys_exit", call_paths_btf, call_paths_raw, |ctx| try_call(ctx, Shape::Paths));
+tracepoint!("sys_exit", call_message_btf, call_message_raw, |ctx| try_call(ctx, Shape::Message));
+
+const AT_FDCWD: i32 = -100;
+const DNS_PORT: u16 = 53;
+const SOCK_STREAM: u16 = 1;
+const BPF_ANY: u64 = 0;
+
+#[inline(always)]
+fn try_call(ctx: &impl Arguments, shape: Shape) {
+    if !current_wanted() {
+        return;
+    }
+    let exit = Exit::new(ctx.arg(0), ctx.arg(1));
+    // The dispatcher has looked the number up in the 32-bit table for the tail call only.
+    let number = if exit.compat { exit.native_number() } else { regs_orig_ax(exit.regs) as u32 };
+    let Some(plan) = PLANS.get(number) else { return };
+    if !passes(plan, &exit) {
+        return;
+    }
+    if shape == Shape::Message && is_repeated(plan, &exit) {
+        return;
+    }
+    let Some(mut draft) = Draft::begin(Kind::Call) else { return };
+    // SAFETY: `Call` is a record.
+    let call = unsafe { draft.fixed::<Call>() };
+    start(call, &exit, plan);
+    if shape != Shape::Paths {
+        descriptor(&mut draft, &exit, plan);
+    }
+    match shape {
+        Shape::Plain => {}
+        Shape::Path => {
+            text(&mut draft, &exit, plan, 0, true);
+        }
+        Shape::Paths => {
+            text(&mut draft, &exit, plan, 0, true);
+            text(&mut draft, &exit, plan, 1, true);
+            text(&mut draft, &exit, plan, 2, false);
+        }
+        Shape::Message => message(&mut draft, &exit, plan),
+    }
+    draft.submit();
+}
+
+/// Whether the row's filter lets this call pass.
+#[inline(always)]
+fn passes(plan: &Plan, exit: &Exit) -> bool {
+    let value = exit.numbered(plan.filter_arg);
+    let bits = plan.filter_bits;
+    match plan.filter {
+        filter::AT_MOST => value <= bits,
+        filter::ONE_OF => value < 64 && bits >> value & 1 != 0,
+        filter::EITHER => value == bits & 0xffff_ffff || value == bits >> 32,
+        filter::ALL_OF => value & bits == bits,
+        filter::FAILED => exit.result < 0,
+        _ => true,
+    }
+}
+
+#[inline(always)]
+fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
+    task::fill(&mut call.header, exit.task, current_cgroup_id());
+    call.args = [
+        exit.arg::<0>(),
+        exit.arg::<1>(),
+        exit.arg::<2>(),
+        exit.arg::<3>(),
+        exit.arg::<4>(),
+        exit.arg::<5>(),
+        exit.result as u64,
+        0,
+    ];
+    call.file = FileId::default();
+    call.socket = Socket::default();
+    call.call = u32::from(plan.call);
+    call.flags = if exit.compat { COMPAT } else { 0 };
+    call.file_path = Part::default();
+    (call.bases, call.texts) = ([Part::default(); TEXTS], [Part::default(); TEXTS]);
+    (call.address, call.data) = (Part::default(), Part::default());
+}
+
+/// What the event's descriptor stands for.
+#[inline(always)]
+fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan) {
+    if plan.fd == NONE {
+        return;
+    }
+    let mut part = Part::default();
+    if plan.fd == WORKING_DIRECTORY {
+        if exit.result < 0 {
+            return;
+        }
+        (part.len, part.flags) = crate::path::append(draft, fs_pwd(task_fs(exit.task)));
+        // SAFETY: `Call` is a record.
+        unsafe { draft.fixed::<Call>() }.flags |= HAS_FILE;
+    } else {
+        let file = exit.file(exit.numbered(plan.fd) as i32);
+        if file.is_null() {
+            return;
+        }
+        // SAFETY: `Call` is a record.
+        let call = unsafe { draft.fixed::<Call>() };
+        call.flags |= HAS_FILE;
+        crate::path::identify(&mut call.file, file);
+        let sock = socket::of(file);
+        if sock.is_null() {
+            (part.len, part.flags) = crate::path::append(draft, file_path(file));
+        } else {
+            socket::fill(&mut call.socket, sock);
+            part.len = socket::append_unix(draft, sock);
+        }
+    }
+    // SAFETY: as above.
+    unsafe { draft.fixed::<Call>() }.file_path = part;
+}
+
+/// The text in this place, after the directory that it is relative to.
+#[inline(always)]
+fn text(draft: &mut Draft, exit: &Exit, plan: &Plan, place: usize, is_path: bool) {
+    if plan.texts[place] == NONE {
+        return;
+    }
+    let at = exit.numbered(plan.texts[place]);
+    let mut base = Part::default();
+    if is_path && plan.bases[place] != NONE {
+        (base.len, base.flags) = crate::path::append(draft, directory(exit, plan.bases[place], at));
+    }
+    let len = draft.user_str::<PATH_MAX>(at as *const u8) as u32;
+    // SAFETY: `Call` is a record.
+    let call = unsafe { draft.fixed::<Call>() };
+    call.bases[place] = base;
+    call.texts[place] = Part { len, flags: 0 };
+}
+
+/// Where the walk of a path began: at the process's root, in its working directory or in the
+/// directory of a descriptor.
+#[inline(always)]
+fn directory(exit: &Exit, base: u8, text: u64) -> *const path {
+    let mut first = 0_u8;
+    read_user(text, &mut first);
+    let fs = task_fs(exit.task);
+    if first == b'/' {
+        return fs_root(fs);
+    }
+    let fd = exit.numbered(base) as i32;
+    if base == WORKING_DIRECTORY || fd == AT_FDCWD {
+        return fs_pwd(fs);
+    }
+    let file = exit.file(fd);
+    if file.is_null() { core::ptr::null() } else { file_path(file) }
+}
+
+/// `struct msghdr`, and its first `struct iovec`, as far as they are read; in a 32-bit process both
+/// consist of 32-bit numbers.
+#[derive(Clone, Copy, Default)]
+struct Message {
+    address: u64,
+    address_len: u64,
+    data: u64,
+    data_len: u64,
+}
+
+impl Message {
+    #[inline(always)]
+    fn read(exit: &Exit, plan: &Plan) -> Self {
+        if plan.flags & DATA_IS_MESSAGE == 0 {
+            return Self {
+                address: exit.numbered(plan.address),
+                address_len: Self::len(exit, plan),
+                data: exit.numbered(plan.data),
+                data_len: exit.numbered(plan.data_len),
+            };
+        }
+        let at = exit.numbered(plan.data);
+        let (mut header, mut vector) = ([0_u64; 3], [0_u64; 2]);
+        if exit.compat {
+            let (mut narrow, mut pair) = ([0_u32; 3], [0_u32; 2]);
+            read_user(at, &mut narrow);
+            read_user(u64::from(narrow[2]), &mut pair);
+            header = [u64::from(narrow[0]), u64::from(narrow[1]), 0];
+            vector = [u64::from(pair[0]), u64::from(pair[1])];
+        } else {
+            read_user(at, &mut header);
+            read_user(header[2], &mut vector);
+        }
+        // What came is no longer than what the call returned.
+        let data_len =
+            if plan.filter == filter::FIRST_RECEIVED { exit.result as u64 } else { vector[1] };
+        Self { address: header[0], address_len: header[1] & 0xffff_ffff, data: vector[0], data_len }
+    }
+
+    #[inline(always)]
+    fn len(exit: &Exit, plan: &Plan) -> u64 {
+        let len = exit.numbered(plan.address_len);
+        if plan.flags & ADDRESS_LEN_BY_REFERENCE == 0 {
+            return len;
+        }
+        let mut behind = 0_u32;
+        read_user(len, &mut behind);
+        u64::from(behind)
+    }
+}
+
+/// The address and the beginning of the data.
+#[inline(always)]
+fn message(draft: &mut Draft, exit: &Exit, plan: &Plan) {
+    let message = Message::read(exit, plan);
+    let (mut address, mut data) = (Part::default(), Part::default());
+    if message.address != 0 && message.address_len != 0 {
+        address.len = draft.user_bytes::<ADDRESS_MAX>(message.address, message.address_len) as u32;
+    }
+    if message.data != 0 && message.data_len as i64 > 0 {
+        data.len = draft.user_bytes::<DATA_MAX>(message.data, message.data_len) as u32;
+    }
+    // SAFETY: `Call` is a record.
+    let call = unsafe { draft.fixed::<Call>() };
+    (call.address, call.data) = (address, data);
+}
+
+/// Whether this datagram is not the first between the socket and its peer, in its direction; or
+/// is none: a stream's bytes are not reported.
+#[inline(always)]
+fn is_repeated(plan: &Plan, exit: &Exit) -> bool {
+    if plan.filter != filter::FIRST_SENT && plan.filter != filter::FIRST_RECEIVED {
+        return false;
+    }
+    let mut seen = Socket::default();
+    let sock = socket::of(exit.file(exit.numbered(plan.fd) as i32));
+    if sock.is_null() {
+        return true;
+    }
+    socket::fill(&mut seen, sock);
+    if seen.socket_type == SOCK_STREAM || !matches!(seen.family, AF_INET | AF_INET6) {
+        return true;
+    }
+    let message = Message::read(exit, plan);
+    let mut flow = Flow {
+        socket: sock as u64,
+        remote: seen.remote,
+        port: seen.remote_port,
+        direction: u16::from(plan.filter),
+        local_port: u32::from(seen.local_port),
+    };
+    if message.address != 0 {
+        let mut address = [0_u8; 24];
+        read_user(message.address, &mut address);
+        flow.port = u16::from_be_bytes([address[2], address[3]]);
+        if seen.family == AF_INET {
+            flow.remote[..4].copy_from_slice(&address[4..8]);
+        } else {
+            flow.remote.copy_from_slice(&address[8..24]);
+        }
+    }
+    if plan.filter == filter::FIRST_SENT && flow.port == DNS_PORT {
+        return false;
+    }
+    // SAFETY: the value is not kept.
+    if unsafe { FLOWS.get(flow) }.is_some() {
+        return true;
+    }
+    // The oldest makes room for the newest.
+    let _full = FLOWS.insert(flow, 1_u8, BPF_ANY);
+    false
+}
