@@ -53,7 +53,7 @@ fn main() {
     for (name, ruleset) in rulesets() {
         let opens = |number: usize| open(OPENS[number % OPENS.len()]);
         let connects = |_: usize| connect();
-        let execs = |_: usize| Detail::Exec;
+        let execs = |_: usize| Detail::Exec(sensor::event::exec::Exec::default());
         let kinds: [(&str, &dyn Fn(usize) -> Detail<'static>); 3] =
             [("open", &opens), ("connect", &connects), ("exec", &execs)];
         for (kind, detail) in kinds {
@@ -177,10 +177,10 @@ fn process(name: &str, pid: u32, parent: u32) -> Process {
         ppid: parent,
         vpid: pid,
         name: name.as_bytes().into(),
+        cwd: b"/srv/app"[..].into(),
         program: Arc::new(Program {
             exe_path: b"/usr/local/bin/node"[..].into(),
             filename: b"/usr/local/bin/node"[..].into(),
-            cwd: b"/srv/app"[..].into(),
             argv: strings("node\0--max-old-space-size=512\0/srv/app/server.js\0"),
             env: strings("PATH=/usr/bin\0HOME=/root\0NODE_ENV=production\0"),
             ..Program::default()

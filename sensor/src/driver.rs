@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sensor_common::Kind;
 use sensor_common::counters::Outcome;
+use sensor_common::{Header, Kind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use zerocopy::FromBytes as _;
 
 use crate::event::Event;
 use crate::pipeline::Pipeline;
@@ -342,8 +343,9 @@ impl Live {
         let Self { ring, proc, tee, tee_error, .. } = self;
         ring.drain(BATCH, |bytes| {
             pipeline.tally.receive(bytes);
-            if let Some(pid) = pipeline.lacks(bytes)
-                && let Some(process) = proc.process(pid)
+            if let Some(header) = pipeline.lacks(bytes)
+                && let Some(process) = proc.process(header.tgid)
+                && is_still(&header, &process)
             {
                 pass(&process, tee, tee_error, pipeline, stages);
             }
@@ -379,6 +381,13 @@ fn pass(
         *tee = None;
     }
     pipeline.take(bytes, &mut |event| stages.event(event));
+}
+
+/// Whether what /proc shows now is what the process was at the record: not if it has executed
+/// something else in the meantime, which its name tells.
+fn is_still(then: &Header, now: &[u8]) -> bool {
+    then.tid != then.tgid
+        || Header::read_from_prefix(now).is_ok_and(|(now, _)| now.comm == then.comm)
 }
 
 fn clock_offset_ns() -> i64 {

@@ -86,8 +86,8 @@ impl Pipeline {
         }
     }
 
-    /// The process that a record is about, if the table lacks it: worth a look into /proc first.
-    pub fn lacks(&mut self, bytes: &[u8]) -> Option<u32> {
+    /// The header of a record about a process that the table lacks: worth a look into /proc first.
+    pub fn lacks(&mut self, bytes: &[u8]) -> Option<Header> {
         let (header, _) = Header::read_from_prefix(bytes).ok()?;
         match header.kind()? {
             Kind::Exec | Kind::Process | Kind::Clock | Kind::Sample => None,
@@ -97,7 +97,7 @@ impl Pipeline {
             | Kind::Connect
             | Kind::Oom
             | Kind::Cgroup
-            | Kind::Call => self.processes.seen(&header).is_none().then_some(header.tgid),
+            | Kind::Call => self.processes.seen(&header).is_none().then_some(header),
         }
     }
 

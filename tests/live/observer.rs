@@ -12,6 +12,7 @@ use sensor::event::Event;
 use sensor::event::detail::Detail;
 use sensor::event::oom::OomMemory;
 use sensor::event::process::Process;
+use sensor::fields::parameters;
 use sensor::pipeline::{Pipeline, Tally};
 use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
@@ -45,6 +46,7 @@ pub(crate) enum What {
     Connect { peer: String, result: i64 },
     Oom { memory: OomMemory, memory_cgroup: String },
     Cgroup { path: String, made: bool },
+    Call { name: &'static str, arguments: String, paths: Vec<String>, result: i64 },
 }
 
 /// A running sensor.
@@ -157,6 +159,16 @@ fn seen(event: &Event<'_>) -> Seen {
             What::Oom { memory: oom.memory, memory_cgroup: text(&oom.memory_cgroup) }
         }
         Detail::Cgroup(cgroup) => What::Cgroup { path: text(cgroup.path), made: cgroup.made },
+        Detail::Call(call) => {
+            let mut arguments = Vec::new();
+            parameters::all_text(event, &mut arguments);
+            What::Call {
+                name: call.row.name,
+                arguments: text(&arguments),
+                paths: call.paths().map(|path| text(&path.path)).collect(),
+                result: call.result(),
+            }
+        }
     };
     Seen {
         process: event.process.clone(),

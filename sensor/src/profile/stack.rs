@@ -127,6 +127,10 @@ mod tests {
         stack.addresses().iter().collect()
     }
 
+    /// Where the record has the lengths of its stacks.
+    const KERNEL_LEN: usize = size_of::<sensor_common::Header>();
+    const USER_LEN: usize = KERNEL_LEN + 4;
+
     #[test]
     fn decodes_both_stacks_at_any_alignment() {
         let bytes = record(42, &[0xffff_ffff_8100_0000], &[1, 2, 3]);
@@ -143,7 +147,7 @@ mod tests {
     #[test]
     fn keeps_the_reason_of_a_missing_stack() {
         let mut bytes = record(42, &[7], &[]);
-        bytes[76..80].copy_from_slice(&(-14_i32).to_ne_bytes());
+        bytes[USER_LEN..USER_LEN + 4].copy_from_slice(&(-14_i32).to_ne_bytes());
         let sample = decode(&bytes).unwrap();
         assert_eq!(sample.user, Stack::Missing(14));
         assert!(sample.user.addresses().is_empty());
@@ -160,16 +164,16 @@ mod tests {
         };
         for (bytes, expected) in [
             (vec![], Malformed::Short),
-            (whole[..79].to_vec(), Malformed::Length(104)),
-            (with(0, 105), Malformed::Length(105)),
+            (whole[..USER_LEN + 7].to_vec(), Malformed::Length(128)),
+            (with(0, 129), Malformed::Length(129)),
             (with(4, 1), Malformed::Kind(1)),
-            (with(72, 9), Malformed::Value),
-            (with(72, 128 * 8), Malformed::Value),
-            (with(72, i32::MAX), Malformed::Value),
-            (with(72, 16), Malformed::Short),
-            (with(76, 8), Malformed::Value),
-            (with(76, 24), Malformed::Short),
-            (with(76, i32::MIN), Malformed::Value),
+            (with(KERNEL_LEN, 9), Malformed::Value),
+            (with(KERNEL_LEN, 128 * 8), Malformed::Value),
+            (with(KERNEL_LEN, i32::MAX), Malformed::Value),
+            (with(KERNEL_LEN, 16), Malformed::Short),
+            (with(USER_LEN, 8), Malformed::Value),
+            (with(USER_LEN, 24), Malformed::Short),
+            (with(USER_LEN, i32::MIN), Malformed::Value),
         ] {
             assert_eq!(decode(&bytes).unwrap_err(), expected, "{bytes:?}");
         }
@@ -178,12 +182,12 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(mut bytes: Vec<u8>, kernel_len: i32, user_len: i32) {
-            bytes.resize(bytes.len() + 80, 0);
+            bytes.resize(bytes.len() + USER_LEN + 4, 0);
             let len = u32::try_from(bytes.len()).unwrap();
             bytes[..4].copy_from_slice(&len.to_ne_bytes());
             bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
-            bytes[72..76].copy_from_slice(&kernel_len.to_ne_bytes());
-            bytes[76..80].copy_from_slice(&user_len.to_ne_bytes());
+            bytes[KERNEL_LEN..KERNEL_LEN + 4].copy_from_slice(&kernel_len.to_ne_bytes());
+            bytes[USER_LEN..USER_LEN + 4].copy_from_slice(&user_len.to_ne_bytes());
             if let Ok(sample) = decode(&bytes) {
                 prop_assert!(sample.kernel.addresses().iter().len() <= 127);
             }
