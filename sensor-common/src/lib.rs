@@ -21,5 +21,6 @@ pub mod oom;
 pub mod open;
 pub mod path;
 pub mod sample;
+pub mod syscall;
 
 pub use header::{Header, Kind};

@@ -84,7 +84,11 @@ struct signal_struct {
 	struct tty_struct *tty;
 	short oom_score_adj;
 } CORE;
+#if defined(__TARGET_ARCH_arm64)
+struct thread_info { unsigned long flags; } CORE;
+#else
 struct thread_info { u32 status; } CORE;
+#endif
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -318,13 +322,26 @@ GETTER const struct pt_regs *current_regs(void)
 	return stack + 16384 - __builtin_preserve_type_info(*(struct pt_regs *)0, 1);
 }
 
-#if !defined(__TARGET_ARCH_arm64)
+#if defined(__TARGET_ARCH_arm64)
+GET(regs_orig_x0, pt_regs, u64, orig_x0)
+GET(regs_x1, pt_regs, u64, regs[1])
+GET(regs_x2, pt_regs, u64, regs[2])
+GET(regs_x3, pt_regs, u64, regs[3])
+GET(regs_x4, pt_regs, u64, regs[4])
+GET(regs_x5, pt_regs, u64, regs[5])
+GET(regs_syscallno, pt_regs, u32, syscallno)
+LOAD(regs_syscallno_btf, pt_regs, u32, syscallno)
+GET(task_flags, task_struct, u64, thread_info.flags)
+#else
 GET(regs_orig_ax, pt_regs, u64, orig_ax)
 LOAD(regs_orig_ax_btf, pt_regs, u64, orig_ax)
 GET(regs_di, pt_regs, u64, di)
 GET(regs_si, pt_regs, u64, si)
 GET(regs_dx, pt_regs, u64, dx)
 GET(regs_r10, pt_regs, u64, r10)
+GET(regs_r8, pt_regs, u64, r8)
+GET(regs_r9, pt_regs, u64, r9)
+GET(regs_bp, pt_regs, u64, bp)
 GET(regs_bx, pt_regs, u64, bx)
 GET(regs_cx, pt_regs, u64, cx)
 GET(task_status, task_struct, u32, thread_info.status)

@@ -1,4 +1,5 @@
-//! The getters of `shim/shim.c`: the only way to a kernel structure.
+//! The getters of `shim/shim.c`: the only way to a kernel structure. Those of registers are in the file
+//! of their architecture, below `syscall/`.
 
 /// Kernel structures: only ever behind a pointer.
 macro_rules! structures {
@@ -135,15 +136,6 @@ getters! {
     sock_local_port(*const sock) -> u16;
     sock_local_v4(*const sock) -> u32;
     sock_local_v6(*const sock) -> *const in6_addr;
-
-    regs_orig_ax(*const pt_regs) -> u64;
-    regs_di(*const pt_regs) -> u64;
-    regs_si(*const pt_regs) -> u64;
-    regs_dx(*const pt_regs) -> u64;
-    regs_r10(*const pt_regs) -> u64;
-    regs_bx(*const pt_regs) -> u64;
-    regs_cx(*const pt_regs) -> u64;
-    task_status(*const task_struct) -> u32;
 }
 
 unsafe extern "C" {
@@ -161,5 +153,4 @@ unsafe extern "C" {
     pub(crate) safe fn task_pid_btf(from: *const task_struct) -> u32;
     pub(crate) safe fn task_cgroup_id_btf(from: *const task_struct) -> u64;
     pub(crate) safe fn task_state_btf(from: *const task_struct) -> u64;
-    pub(crate) safe fn regs_orig_ax_btf(from: *const pt_regs) -> u64;
 }

@@ -5,9 +5,9 @@ use aya::maps::{Array, ProgramArray};
 use aya::programs::{BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, RawTracePoint};
 use sensor_common::Kind;
 use sensor_common::config::Config;
+use sensor_common::syscall::Syscall;
 
 use super::load::{Hooks, Loaded, Settings, chain, load};
-use super::syscall::Syscall;
 use super::table::{DISPATCH, FLOOR, PROBES, Probe, Program, Target, Way};
 use super::{Error, kernel, trial};
 
@@ -220,7 +220,7 @@ fn fill(ebpf: &mut Ebpf, syscalls: &[Entry]) -> anyhow::Result<()> {
     let mut programs = Vec::new();
     for entry in syscalls {
         if let (Some(program), Some(native)) = (ebpf.program(entry.program), entry.syscall.native) {
-            programs.push((native, entry.syscall.compat, program.fd()?.try_clone()?));
+            programs.push((native, entry.syscall, program.fd()?.try_clone()?));
         }
     }
     if let Some(map) = ebpf.map_mut("SYSCALLS") {
@@ -231,8 +231,10 @@ fn fill(ebpf: &mut Ebpf, syscalls: &[Entry]) -> anyhow::Result<()> {
     }
     if let Some(map) = ebpf.map_mut("COMPAT") {
         let mut table = Array::<_, u32>::try_from(map)?;
-        for (native, compat, _) in &programs {
-            table.set(*compat, *native, 0)?;
+        for (native, syscall, _) in &programs {
+            for compat in [syscall.compat, syscall.compat_16].into_iter().filter(|n| *n != 0) {
+                table.set(compat, *native, 0)?;
+            }
         }
     }
     Ok(())

@@ -2,7 +2,6 @@
 //!
 //! The only module that names aya, and the only one in the agent with `unsafe`.
 
-pub mod syscall;
 pub mod table;
 pub mod prototype;
 pub mod kernel;

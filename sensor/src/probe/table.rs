@@ -2,8 +2,7 @@
 
 use sensor_common::Kind;
 use sensor_common::function::Function;
-
-use super::syscall::{CONNECT, CREAT, OPEN, OPENAT, OPENAT2, Syscall};
+use sensor_common::syscall::{CONNECT, CREAT, OPEN, OPENAT, OPENAT2, Syscall};
 
 /// One thing that is observed.
 #[derive(Debug)]
@@ -219,3 +218,33 @@ pub const PROBES: &[Probe] = &[
         }],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    /// The kernel side has its own list of numbers, since libc is not for it.
+    #[test]
+    fn numbers_of_system_calls_are_those_of_libc() {
+        use sensor_common::syscall as ours;
+        for (ours, libc) in [
+            (ours::OPENAT, libc::SYS_openat),
+            (ours::OPENAT2, libc::SYS_openat2),
+            (ours::CONNECT, libc::SYS_connect),
+            (ours::SETUID, libc::SYS_setuid),
+            (ours::SETGID, libc::SYS_setgid),
+            (ours::SETREUID, libc::SYS_setreuid),
+            (ours::SETREGID, libc::SYS_setregid),
+            (ours::SETRESUID, libc::SYS_setresuid),
+            (ours::SETRESGID, libc::SYS_setresgid),
+            (ours::SETFSUID, libc::SYS_setfsuid),
+            (ours::SETFSGID, libc::SYS_setfsgid),
+            (ours::SETGROUPS, libc::SYS_setgroups),
+            (ours::CAPSET, libc::SYS_capset),
+            #[cfg(target_arch = "x86_64")]
+            (ours::OPEN, libc::SYS_open),
+            #[cfg(target_arch = "x86_64")]
+            (ours::CREAT, libc::SYS_creat),
+        ] {
+            assert_eq!(ours.native.map(libc::c_long::from), Some(libc), "{ours:?}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! 64-bit ARM; its 32-bit table is the one of 32-bit ARM's EABI.
+
+use super::Syscall;
+
+pub const OPEN: Syscall = Syscall { native: None, compat: 5, compat_16: 0 };
+pub const CREAT: Syscall = Syscall { native: None, compat: 8, compat_16: 0 };
+pub const OPENAT: Syscall = Syscall::new(56, 322);
+pub const OPENAT2: Syscall = Syscall::new(437, 437);
+pub const CONNECT: Syscall = Syscall::new(203, 283);
+
+pub const SETUID: Syscall = Syscall::with_16(146, 213, 23);
+pub const SETGID: Syscall = Syscall::with_16(144, 214, 46);
+pub const SETREUID: Syscall = Syscall::with_16(145, 203, 70);
+pub const SETREGID: Syscall = Syscall::with_16(143, 204, 71);
+pub const SETGROUPS: Syscall = Syscall::with_16(159, 206, 81);
+pub const SETRESUID: Syscall = Syscall::with_16(147, 208, 164);
+pub const SETRESGID: Syscall = Syscall::with_16(149, 210, 170);
+pub const SETFSUID: Syscall = Syscall::with_16(151, 215, 138);
+pub const SETFSGID: Syscall = Syscall::with_16(152, 216, 139);
+pub const CAPSET: Syscall = Syscall::new(91, 185);

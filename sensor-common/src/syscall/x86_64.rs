@@ -1,0 +1,20 @@
+//! x86-64; its 32-bit table is `arch/x86/entry/syscalls/syscall_32.tbl`.
+
+use super::Syscall;
+
+pub const OPEN: Syscall = Syscall::new(2, 5);
+pub const CREAT: Syscall = Syscall::new(85, 8);
+pub const OPENAT: Syscall = Syscall::new(257, 295);
+pub const OPENAT2: Syscall = Syscall::new(437, 437);
+pub const CONNECT: Syscall = Syscall::new(42, 362);
+
+pub const SETUID: Syscall = Syscall::with_16(105, 213, 23);
+pub const SETGID: Syscall = Syscall::with_16(106, 214, 46);
+pub const SETREUID: Syscall = Syscall::with_16(113, 203, 70);
+pub const SETREGID: Syscall = Syscall::with_16(114, 204, 71);
+pub const SETGROUPS: Syscall = Syscall::with_16(116, 206, 81);
+pub const SETRESUID: Syscall = Syscall::with_16(117, 208, 164);
+pub const SETRESGID: Syscall = Syscall::with_16(119, 210, 170);
+pub const SETFSUID: Syscall = Syscall::with_16(122, 215, 138);
+pub const SETFSGID: Syscall = Syscall::with_16(123, 216, 139);
+pub const CAPSET: Syscall = Syscall::new(126, 185);
