@@ -1,5 +1,6 @@
 //! A program was executed.
 
+use crate::credentials::Identity;
 use crate::header::Header;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -36,8 +37,9 @@ pub struct Exec {
     pub env_len: u32,
     pub env_total: u32,
     pub session: Session,
+    pub identity: Identity,
 }
-const _: () = assert!(size_of::<Exec>() == 168);
+const _: () = assert!(size_of::<Exec>() == size_of::<Header>() + 152);
 
 /// Which file: device, inode, times, and the magic number of its filesystem.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

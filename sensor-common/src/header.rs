@@ -40,8 +40,8 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 72);
 
-/// What a record is about. The last two never come from the kernel: the agent itself puts them at
-/// the head of a stream, so that a capture holds all that a replay needs.
+/// What a record is about. `Process` and `Clock` never come from the kernel: the agent itself
+/// puts them at the head of a stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
 pub enum Kind {
@@ -57,10 +57,11 @@ pub enum Kind {
     Process = 9,
     /// Boot time to wall clock.
     Clock = 10,
+    Credentials = 11,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -69,12 +70,13 @@ impl Kind {
         Self::Oom,
         Self::Cgroup,
         Self::Sample,
+        Self::Credentials,
         Self::Process,
         Self::Clock,
     ];
 
     /// What the kernel side sends: the kinds that the loss equation is about.
-    pub const KERNEL: &[Self] = Self::ALL.split_at(8).0;
+    pub const KERNEL: &[Self] = Self::ALL.split_at(9).0;
 
     /// The name in metrics, captures and `sensor events --kind`.
     pub const fn name(self) -> &'static str {
@@ -89,6 +91,7 @@ impl Kind {
             Self::Sample => "sample",
             Self::Process => "process",
             Self::Clock => "clock",
+            Self::Credentials => "credentials",
         }
     }
 

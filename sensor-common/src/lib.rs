@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod counters;
+pub mod credentials;
 pub mod exec;
 pub mod exit;
 pub mod fork;

@@ -43,7 +43,12 @@ struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp
 struct kuid { u32 val; } CORE;
 // A u64 since 6.3, two u32 before: the same eight bytes.
 struct kernel_cap { u64 val; } CORE;
-struct cred { struct kuid euid, egid; struct kernel_cap cap_effective; } CORE;
+struct group_info { int ngroups; struct kuid gid[1]; } CORE;
+struct cred {
+	struct kuid uid, gid, suid, sgid, euid, egid, fsuid, fsgid;
+	struct kernel_cap cap_inheritable, cap_permitted, cap_effective;
+	struct group_info *group_info;
+} CORE;
 struct qstr { const u8 *name; u32 len; } CORE;
 struct super_block { u32 s_dev; unsigned long s_magic; } CORE;
 struct inode { unsigned long i_ino; u16 i_mode; struct super_block *i_sb; } CORE;
@@ -177,8 +182,22 @@ GETTER u32 task_login_uid(const struct task_struct *from)
 	return to;
 }
 
+GET(cred_uid, cred, u32, uid.val)
 GET(cred_euid, cred, u32, euid.val)
+GET(cred_suid, cred, u32, suid.val)
+GET(cred_fsuid, cred, u32, fsuid.val)
+GET(cred_gid, cred, u32, gid.val)
 GET(cred_egid, cred, u32, egid.val)
+GET(cred_sgid, cred, u32, sgid.val)
+GET(cred_fsgid, cred, u32, fsgid.val)
+GET(cred_cap_inheritable, cred, u64, cap_inheritable)
+GET(cred_cap_permitted, cred, u64, cap_permitted)
+GET(cred_groups, cred, struct group_info *, group_info)
+GET(groups_count, group_info, u32, ngroups)
+GETTER const void *groups_ids(const struct group_info *from)
+{
+	return __builtin_preserve_access_index(&from->gid[0]);
+}
 GET(cred_cap_effective, cred, u64, cap_effective)
 
 GET(pid_level, pid, u32, level)

@@ -19,6 +19,7 @@ structures!(
     file,
     files_struct,
     fs_struct,
+    group_info,
     in6_addr,
     inode,
     kernfs_node,
@@ -65,8 +66,19 @@ getters! {
     task_comm(*const task_struct) -> *const u8;
     task_login_uid(*const task_struct) -> u32;
 
+    cred_uid(*const cred) -> u32;
     cred_euid(*const cred) -> u32;
+    cred_suid(*const cred) -> u32;
+    cred_fsuid(*const cred) -> u32;
+    cred_gid(*const cred) -> u32;
     cred_egid(*const cred) -> u32;
+    cred_sgid(*const cred) -> u32;
+    cred_fsgid(*const cred) -> u32;
+    cred_cap_inheritable(*const cred) -> u64;
+    cred_cap_permitted(*const cred) -> u64;
+    cred_groups(*const cred) -> *const group_info;
+    groups_count(*const group_info) -> u32;
+    groups_ids(*const group_info) -> *const u32;
     cred_cap_effective(*const cred) -> u64;
 
     pid_level(*const pid) -> u32;

@@ -39,6 +39,12 @@ impl Exit {
         Self { task, regs: current_regs(), result: i64::from(result), compat }
     }
 
+    /// The same, seen from the system call's own function, which returned this.
+    #[inline(always)]
+    pub(crate) fn of_call(result: i64) -> Self {
+        Self::new(current_regs(), result)
+    }
+
     /// Its number, in the table that it came through.
     #[inline(always)]
     pub(crate) fn number(&self) -> u32 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sensor_common::Kind;
+use sensor_common::credentials::Call;
 
 use crate::alert::{self, Alert, Origin};
 use crate::attribution::Attribution;
@@ -85,6 +86,7 @@ pub fn kinds(ruleset: &Ruleset) -> Vec<Kind> {
             "open" | "openat" | "openat2" | "creat" => Kind::Open,
             "connect" => Kind::Connect,
             "oom" => Kind::Oom,
+            name if Call::ALL.iter().any(|call| call.name() == name) => Kind::Credentials,
             _ => continue,
         };
         if !kinds.contains(&kind) {

@@ -11,6 +11,7 @@ use crate::attribution::Attribution;
 use crate::attribution::cache::Cache;
 use crate::event::cgroup::Cgroup;
 use crate::event::connect::Connect;
+use crate::event::credentials::Credentials;
 use crate::event::decode::{Malformed, Record, decode};
 use crate::event::detail::Detail;
 use crate::event::exit::Exit;
@@ -88,9 +89,13 @@ impl Pipeline {
         let (header, _) = Header::read_from_prefix(bytes).ok()?;
         match header.kind()? {
             Kind::Exec | Kind::Process | Kind::Clock | Kind::Sample => None,
-            Kind::Fork | Kind::Exit | Kind::Open | Kind::Connect | Kind::Oom | Kind::Cgroup => {
-                self.processes.seen(&header).is_none().then_some(header.tgid)
-            }
+            Kind::Fork
+            | Kind::Exit
+            | Kind::Open
+            | Kind::Connect
+            | Kind::Credentials
+            | Kind::Oom
+            | Kind::Cgroup => self.processes.seen(&header).is_none().then_some(header.tgid),
         }
     }
 
@@ -132,6 +137,7 @@ impl Pipeline {
             | Record::Exit(_)
             | Record::Open { .. }
             | Record::Connect(_)
+            | Record::Credentials { .. }
             | Record::Oom { .. }
             | Record::Sample(_) => {}
         }
@@ -141,6 +147,9 @@ impl Pipeline {
     fn settle(&mut self, record: &Record<'_>) {
         match record {
             Record::Exit(exit) => self.processes.exited(&exit.header),
+            Record::Credentials { credentials, .. } => {
+                self.processes.identified(&credentials.header, credentials.after);
+            }
             Record::Cgroup { cgroup, change: Change::Removed, .. } => {
                 self.cgroups.removed(cgroup.id, self.now_boot_ns);
             }
@@ -157,6 +166,13 @@ impl Pipeline {
                 (&open.header, Detail::Open(Open::new(open, *call, path, text)))
             }
             Record::Connect(connect) => (&connect.header, Detail::Connect(Connect::new(connect))),
+            Record::Credentials { credentials, call, groups } => {
+                let header = &credentials.header;
+                let process = self.processes.seen(header);
+                let known = process.and_then(|process| process.identity);
+                let event = Credentials::new(credentials, *call, groups, known);
+                (header, Detail::Credentials(event))
+            }
             Record::Oom { oom, path } => {
                 (&oom.header, Detail::Oom(Oom::new(oom, path, self.page_bytes)))
             }

@@ -18,3 +18,11 @@ pub const SETRESGID: Syscall = Syscall::with_16(149, 210, 170);
 pub const SETFSUID: Syscall = Syscall::with_16(151, 215, 138);
 pub const SETFSGID: Syscall = Syscall::with_16(152, 216, 139);
 pub const CAPSET: Syscall = Syscall::new(91, 185);
+
+/// The kernel's functions of the calls that have no other between them and their work, for each table.
+pub const CAPSET_FUNCTION: &str = "__arm64_sys_capset";
+pub const SETGROUPS_FUNCTION: &str = "__arm64_sys_setgroups";
+// Both tables lead to the same functions.
+pub const CAPSET_COMPAT_FUNCTION: Option<&str> = None;
+pub const SETGROUPS_COMPAT_FUNCTION: Option<&str> = None;
+pub const SETGROUPS_16_FUNCTION: &str = "__arm64_sys_setgroups16";

@@ -18,3 +18,10 @@ pub const SETRESGID: Syscall = Syscall::with_16(119, 210, 170);
 pub const SETFSUID: Syscall = Syscall::with_16(122, 215, 138);
 pub const SETFSGID: Syscall = Syscall::with_16(123, 216, 139);
 pub const CAPSET: Syscall = Syscall::new(126, 185);
+
+/// The kernel's functions of the calls that have no other between them and their work, for each table.
+pub const CAPSET_FUNCTION: &str = "__x64_sys_capset";
+pub const SETGROUPS_FUNCTION: &str = "__x64_sys_setgroups";
+pub const CAPSET_COMPAT_FUNCTION: Option<&str> = Some("__ia32_sys_capset");
+pub const SETGROUPS_COMPAT_FUNCTION: Option<&str> = Some("__ia32_sys_setgroups");
+pub const SETGROUPS_16_FUNCTION: &str = "__ia32_sys_setgroups16";

@@ -10,10 +10,11 @@ use sensor_common::path::PATH_MAX;
 use crate::kernel::{
     bprm_file, bprm_filename, dentry, dentry_inode, dentry_name, dentry_parent, file, file_inode,
     file_path, fs_pwd, inode, inode_number, inode_size, inode_super, linux_binprm, mm_arg_end,
-    mm_arg_start, mm_env_end, mm_env_start, path_dentry, super_magic, task_fs, task_mm,
+    mm_arg_start, mm_env_end, mm_env_start, path_dentry, super_magic, task_cred, task_fs, task_mm,
     task_struct,
 };
 use crate::path;
+use crate::probe::credentials::identify;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
 use crate::submit::{Draft, read_kernel};
@@ -39,6 +40,7 @@ fn try_exec(ctx: &impl Arguments) {
     path::identify(&mut exec.file, file);
     exec.flags = flags(file);
     task::session(&mut exec.session, task);
+    identify(&mut exec.identity, task_cred(task));
 
     let filename_len = draft.kernel_str::<PATH_MAX>(bprm_filename(bprm)) as u32;
     let (exe_len, exe_flags) = path::append(&mut draft, file_path(file));

@@ -4,6 +4,7 @@ use sensor_common::Kind;
 
 use crate::event::cgroup::Cgroup;
 use crate::event::connect::Connect;
+use crate::event::credentials::Credentials;
 use crate::event::exit::Exit;
 use crate::event::fork::Fork;
 use crate::event::oom::Oom;
@@ -18,6 +19,7 @@ pub enum Detail<'a> {
     Exit(Exit),
     Open(Open<'a>),
     Connect(Connect<'a>),
+    Credentials(Credentials<'a>),
     Oom(Oom<'a>),
     Cgroup(Cgroup<'a>),
 }
@@ -30,6 +32,7 @@ impl Detail<'_> {
             Self::Exit(_) => Kind::Exit,
             Self::Open(_) => Kind::Open,
             Self::Connect(_) => Kind::Connect,
+            Self::Credentials(_) => Kind::Credentials,
             Self::Oom(_) => Kind::Oom,
             Self::Cgroup(_) => Kind::Cgroup,
         }
@@ -43,6 +46,7 @@ impl Detail<'_> {
             Self::Exit(_) => "procexit",
             Self::Open(open) => open.call.name(),
             Self::Connect(_) => "connect",
+            Self::Credentials(credentials) => credentials.call.name(),
             Self::Oom(_) => "oom",
             Self::Cgroup(Cgroup { made: true, .. }) => "cgroup_mkdir",
             Self::Cgroup(_) => "cgroup_rmdir",

@@ -7,6 +7,7 @@ pub mod exec;
 pub mod exit;
 pub mod open;
 pub mod connect;
+pub mod credentials;
 pub mod oom;
 pub mod cgroup;
 pub mod detail;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use sensor_common::Header;
+use sensor_common::credentials::Identity;
 use sensor_common::exec::{FileId, Session};
 use sensor_common::fork::Fork;
 
@@ -51,6 +52,8 @@ pub struct Process {
     /// Name of the process (`comm`), at most 15 bytes.
     pub name: Text,
     pub program: Arc<Program>,
+    /// On whose behalf it acted when it was last heard of; `None` until then.
+    pub identity: Option<Identity>,
 }
 
 /// What a process executes.
@@ -157,14 +160,17 @@ impl ProcessTable {
             cgroup_id: header.cgroup_id,
             name: name(&header.comm).into(),
             program: Arc::default(),
+            identity: None,
         }
     }
 
     /// The child runs what its parent runs, until it executes something else.
     pub fn forked(&mut self, fork: &Fork) {
         let header = &fork.header;
-        let program =
-            self.seen(header).map(|parent| Arc::clone(&parent.program)).unwrap_or_default();
+        let (program, identity) = self
+            .seen(header)
+            .map(|parent| (Arc::clone(&parent.program), parent.identity))
+            .unwrap_or_default();
         self.insert(Process {
             id: ProcessId { pid: fork.child_tgid, start_boot_ns: fork.child_start_boot_ns },
             ppid: header.tgid,
@@ -172,6 +178,7 @@ impl ProcessTable {
             cgroup_id: fork.child_cgroup_id,
             name: name(&header.comm).into(),
             program,
+            identity,
         });
     }
 
@@ -180,8 +187,18 @@ impl ProcessTable {
         let header = &record.exec.header;
         self.insert(Process {
             program: Arc::new(Program::new(record)),
+            identity: Some(record.exec.identity),
             ..Self::placeholder(header)
         });
+    }
+
+    /// The process acts on another's behalf now.
+    pub fn identified(&mut self, header: &Header, identity: Identity) {
+        if let Some(process) = self.by_pid.get_mut(&header.tgid)
+            && process.id.is(id(header))
+        {
+            process.identity = Some(identity);
+        }
     }
 
     /// The process stays a while, for its children and late records.

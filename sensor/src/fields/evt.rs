@@ -109,7 +109,7 @@ fn category(event: &Event<'_>) -> &'static [u8] {
     match event.detail {
         Detail::Open(_) => b"file",
         Detail::Connect(_) => b"net",
-        Detail::Fork(_) | Detail::Exec | Detail::Exit(_) => b"process",
+        Detail::Fork(_) | Detail::Exec | Detail::Exit(_) | Detail::Credentials(_) => b"process",
         Detail::Oom(_) => b"memory",
         Detail::Cgroup(_) => b"other",
     }

@@ -1,8 +1,10 @@
 //! The probe table → attached programs, each probe by the first way that this kernel accepts.
 
-use aya::Ebpf;
 use aya::maps::{Array, ProgramArray};
-use aya::programs::{BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, RawTracePoint};
+use aya::programs::{
+    BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, ProgramError, RawTracePoint,
+};
+use aya::{Btf, BtfError, Ebpf};
 use sensor_common::Kind;
 use sensor_common::config::Config;
 use sensor_common::syscall::Syscall;
@@ -189,14 +191,23 @@ fn attach_program(loaded: &mut Loaded, program: &Program) -> Result<(), String> 
             typed.load(function, btf)?;
             typed.attach().map(drop)
         }),
-        Target::Fexit(function) => <&mut FExit>::try_from(slot).and_then(|typed| {
-            typed.load(function.name(), btf)?;
-            typed.attach().map(drop)
-        }),
+        Target::Fexit(function) => attach_fexit(slot, function.name(), btf),
+        Target::Called(function) => attach_fexit(slot, function, btf),
+        Target::CalledCompat(Some(function)) => match attach_fexit(slot, function, btf) {
+            Err(ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })) => Ok(()),
+            result => result,
+        },
+        Target::CalledCompat(None) => Ok(()),
         Target::SyscallRaw(_) => <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load),
         Target::CpuClock => <&mut PerfEvent>::try_from(slot).and_then(PerfEvent::load),
     };
     result.map_err(|error| explain(program.name, &error))
+}
+
+fn attach_fexit(slot: &mut Typed, function: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let typed = <&mut FExit>::try_from(slot)?;
+    typed.load(function, btf)?;
+    typed.attach().map(drop)
 }
 
 /// Fills the tables of the dispatcher with the loaded programs, then attaches it.
@@ -241,8 +252,7 @@ fn fill(ebpf: &mut Ebpf, syscalls: &[Entry]) -> anyhow::Result<()> {
 }
 
 /// The kernel's refusal in one line: the verifier's last words, not its whole log.
-fn explain(program: &str, error: &aya::programs::ProgramError) -> String {
-    use aya::programs::ProgramError;
+fn explain(program: &str, error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();

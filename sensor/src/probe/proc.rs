@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use sensor_common::credentials::Identity;
 use sensor_common::exec::{Exec, STRINGS_MAX};
 use sensor_common::path::DELETED;
 use zerocopy::FromZeros as _;
@@ -69,6 +70,7 @@ impl Proc {
         exec.session.tty = stat.device();
         exec.session.login_uid = read_number(&dir.join("loginuid")).unwrap_or(u32::MAX);
         exec.session.cap_effective = status_hex(&status, "CapEff:").unwrap_or(0);
+        exec.identity = identity(&status);
 
         let exe = executable(&dir, &mut exec);
         let cwd = link(&dir.join("cwd")).unwrap_or_default();
@@ -93,6 +95,26 @@ impl Proc {
         let Ok(cgroups) = fs::read_to_string(dir.join("cgroup")) else { return false };
         let unified = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
         unified.is_some_and(|path| Path::new(path).starts_with(scope))
+    }
+}
+
+/// The credentials in /proc/PID/status: real, effective, saved and file system ids.
+fn identity(status: &str) -> Identity {
+    let uid = |index| status_number(status, "Uid:", index).unwrap_or(0);
+    let gid = |index| status_number(status, "Gid:", index).unwrap_or(0);
+    let set = |key| status_hex(status, key).unwrap_or(0);
+    Identity {
+        uid: uid(0),
+        euid: uid(1),
+        suid: uid(2),
+        fsuid: uid(3),
+        gid: gid(0),
+        egid: gid(1),
+        sgid: gid(2),
+        fsgid: gid(3),
+        cap_inheritable: set("CapInh:"),
+        cap_permitted: set("CapPrm:"),
+        cap_effective: set("CapEff:"),
     }
 }
 

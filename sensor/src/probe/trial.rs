@@ -10,7 +10,10 @@ use std::os::unix::net::UnixDatagram;
 use aya::Ebpf;
 use aya::maps::Array;
 use sensor_common::function::Function;
-use sensor_common::syscall::{CONNECT, CREAT, OPEN, OPENAT, OPENAT2, Syscall};
+use sensor_common::syscall::{
+    CONNECT, CREAT, OPEN, OPENAT, OPENAT2, SETFSGID, SETFSUID, SETGID, SETREGID, SETRESGID,
+    SETRESUID, SETREUID, SETUID, Syscall,
+};
 
 /// A system call, and how it is made so that it ends behind the hooked function and changes nothing.
 struct Caller {
@@ -20,7 +23,22 @@ struct Caller {
     call: fn(libc::c_long) -> i64,
     /// What comes back from behind the function. Anything else says that something before it, such
     /// as a filter, ended the call.
-    outcome: i32,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Error(libc::c_int),
+    /// 0, or an id.
+    Success,
+}
+
+impl Outcome {
+    fn is(&self, result: i64) -> bool {
+        match self {
+            Self::Error(error) => result == -i64::from(*error),
+            Self::Success => result >= 0,
+        }
+    }
 }
 
 /// An empty path names nothing.
@@ -32,7 +50,7 @@ const OPENS: [Caller; 4] = [
         syscall: OPEN,
         // SAFETY: the path is a NUL-terminated string; the other arguments are numbers.
         call: |number| result(unsafe { libc::syscall(number, PATH, libc::O_RDONLY) }),
-        outcome: -libc::ENOENT,
+        outcome: Outcome::Error(libc::ENOENT),
     },
     Caller {
         name: "openat",
@@ -41,20 +59,50 @@ const OPENS: [Caller; 4] = [
             // SAFETY: as above.
             result(unsafe { libc::syscall(number, libc::AT_FDCWD, PATH, libc::O_RDONLY) })
         },
-        outcome: -libc::ENOENT,
+        outcome: Outcome::Error(libc::ENOENT),
     },
-    Caller { name: "openat2", syscall: OPENAT2, call: openat2, outcome: -libc::ENOENT },
+    Caller {
+        name: "openat2",
+        syscall: OPENAT2,
+        call: openat2,
+        outcome: Outcome::Error(libc::ENOENT),
+    },
     Caller {
         name: "creat",
         syscall: CREAT,
         // SAFETY: as above.
         call: |number| result(unsafe { libc::syscall(number, PATH, 0) }),
-        outcome: -libc::ENOENT,
+        outcome: Outcome::Error(libc::ENOENT),
     },
 ];
 
-const CONNECTS: [Caller; 1] =
-    [Caller { name: "connect", syscall: CONNECT, call: connect, outcome: -libc::EINVAL }];
+const CONNECTS: [Caller; 1] = [Caller {
+    name: "connect",
+    syscall: CONNECT,
+    call: connect,
+    outcome: Outcome::Error(libc::EINVAL),
+}];
+
+/// The id that none is: refused, or "leave it".
+const NOBODY: libc::c_int = -1;
+
+/// The one that a call with ids is tried by.
+const fn ids(name: &'static str, syscall: Syscall, outcome: Outcome) -> [Caller; 1] {
+    let call = |number| {
+        // SAFETY: the arguments are numbers.
+        result(unsafe { libc::syscall(number, NOBODY, NOBODY, NOBODY) })
+    };
+    [Caller { name, syscall, call, outcome }]
+}
+
+const SETUIDS: [Caller; 1] = ids("setuid", SETUID, Outcome::Error(libc::EINVAL));
+const SETGIDS: [Caller; 1] = ids("setgid", SETGID, Outcome::Error(libc::EINVAL));
+const SETREUIDS: [Caller; 1] = ids("setreuid", SETREUID, Outcome::Success);
+const SETREGIDS: [Caller; 1] = ids("setregid", SETREGID, Outcome::Success);
+const SETRESUIDS: [Caller; 1] = ids("setresuid", SETRESUID, Outcome::Success);
+const SETRESGIDS: [Caller; 1] = ids("setresgid", SETRESGID, Outcome::Success);
+const SETFSUIDS: [Caller; 1] = ids("setfsuid", SETFSUID, Outcome::Success);
+const SETFSGIDS: [Caller; 1] = ids("setfsgid", SETFSGID, Outcome::Success);
 
 fn openat2(number: libc::c_long) -> i64 {
     // `struct open_how`: flags, mode, resolve.
@@ -84,12 +132,20 @@ pub(super) fn run(ebpf: &Ebpf, function: Function) -> Result<(), String> {
     let callers: &[Caller] = match function {
         Function::DoSysOpenat2 => &OPENS,
         Function::SysConnect | Function::SysConnectFile => &CONNECTS,
+        Function::SysSetuid => &SETUIDS,
+        Function::SysSetgid => &SETGIDS,
+        Function::SysSetreuid => &SETREUIDS,
+        Function::SysSetregid => &SETREGIDS,
+        Function::SysSetresuid => &SETRESUIDS,
+        Function::SysSetresgid => &SETRESGIDS,
+        Function::SysSetfsuid => &SETFSUIDS,
+        Function::SysSetfsgid => &SETFSGIDS,
     };
     for caller in callers {
         let Some(number) = caller.syscall.native else { continue };
         let before = met(ebpf, function)?;
         let outcome = (caller.call)(number.into());
-        if outcome == i64::from(caller.outcome) && met(ebpf, function)? == before {
+        if caller.outcome.is(outcome) && met(ebpf, function)? == before {
             return Err(format!("{} does not call {} here", caller.name, function.name()));
         }
     }
