@@ -1,5 +1,6 @@
 //! A program was executed.
 
+use crate::credentials::Identity;
 use crate::header::Header;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -42,8 +43,9 @@ pub struct Exec {
     pub session: Session,
     pub owner: Owner,
     pub resources: Resources,
+    pub identity: Identity,
 }
-const _: () = assert!(size_of::<Exec>() == 272);
+const _: () = assert!(size_of::<Exec>() == size_of::<Header>() + 232);
 
 /// Whose the executable is, and when it changed.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -46,8 +46,8 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 96);
 
-/// What a record is about. `Process` and `Clock` never come from the kernel: the agent itself puts them at
-/// the head of a stream, so that a capture holds all that a replay needs.
+/// What a record is about. `Process` and `Clock` never come from the kernel: the agent itself
+/// puts them at the head of a stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
 pub enum Kind {
@@ -63,12 +63,13 @@ pub enum Kind {
     Process = 9,
     /// Boot time to wall clock.
     Clock = 10,
+    Credentials = 11,
     /// A system call without a record of its own.
     Call = 12,
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -77,6 +78,7 @@ impl Kind {
         Self::Oom,
         Self::Cgroup,
         Self::Sample,
+        Self::Credentials,
         Self::Call,
         Self::Process,
         Self::Clock,
@@ -86,7 +88,7 @@ impl Kind {
     pub const SLOTS: u32 = 16;
 
     /// What the kernel side sends: the kinds that the loss equation is about.
-    pub const KERNEL: &[Self] = Self::ALL.split_at(9).0;
+    pub const KERNEL: &[Self] = Self::ALL.split_at(10).0;
 
     /// The name in metrics, captures and `sensor events --kind`.
     pub const fn name(self) -> &'static str {
@@ -101,6 +103,7 @@ impl Kind {
             Self::Sample => "sample",
             Self::Process => "process",
             Self::Clock => "clock",
+            Self::Credentials => "credentials",
             Self::Call => "call",
         }
     }

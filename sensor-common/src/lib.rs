@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod counters;
+pub mod credentials;
 pub mod exec;
 pub mod exit;
 pub mod fork;
@@ -22,5 +23,6 @@ pub mod oom;
 pub mod open;
 pub mod path;
 pub mod sample;
+pub mod syscall;
 
 pub use header::{Header, Kind};

@@ -43,9 +43,11 @@ struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp
 struct kuid { u32 val; } CORE;
 // A u64 since 6.3, two u32 before: the same eight bytes.
 struct kernel_cap { u64 val; } CORE;
+struct group_info { int ngroups; struct kuid gid[1]; } CORE;
 struct cred {
-	struct kuid euid, egid;
-	struct kernel_cap cap_effective, cap_permitted, cap_inheritable;
+	struct kuid uid, gid, suid, sgid, euid, egid, fsuid, fsgid;
+	struct kernel_cap cap_inheritable, cap_permitted, cap_effective;
+	struct group_info *group_info;
 } CORE;
 struct qstr { const u8 *name; u32 len; } CORE;
 struct super_block { u32 s_dev; unsigned long s_magic; } CORE;
@@ -102,7 +104,11 @@ struct signal_struct {
 	short oom_score_adj;
 	struct rlimit rlim[16];
 } CORE;
+#if defined(__TARGET_ARCH_arm64)
+struct thread_info { unsigned long flags; } CORE;
+#else
 struct thread_info { u32 status; } CORE;
+#endif
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -202,11 +208,23 @@ GETTER u32 task_login_uid(const struct task_struct *from)
 	return to;
 }
 
+GET(cred_uid, cred, u32, uid.val)
 GET(cred_euid, cred, u32, euid.val)
+GET(cred_suid, cred, u32, suid.val)
+GET(cred_fsuid, cred, u32, fsuid.val)
+GET(cred_gid, cred, u32, gid.val)
 GET(cred_egid, cred, u32, egid.val)
-GET(cred_cap_effective, cred, u64, cap_effective)
-GET(cred_cap_permitted, cred, u64, cap_permitted)
+GET(cred_sgid, cred, u32, sgid.val)
+GET(cred_fsgid, cred, u32, fsgid.val)
 GET(cred_cap_inheritable, cred, u64, cap_inheritable)
+GET(cred_cap_permitted, cred, u64, cap_permitted)
+GET(cred_groups, cred, struct group_info *, group_info)
+GET(groups_count, group_info, u32, ngroups)
+GETTER const void *groups_ids(const struct group_info *from)
+{
+	return __builtin_preserve_access_index(&from->gid[0]);
+}
+GET(cred_cap_effective, cred, u64, cap_effective)
 
 GET(pid_level, pid, u32, level)
 ADDRESS(pid_numbers, pid, upid, numbers[0])
@@ -412,7 +430,17 @@ GETTER const struct pt_regs *current_regs(void)
 	return stack + 16384 - __builtin_preserve_type_info(*(struct pt_regs *)0, 1);
 }
 
-#if !defined(__TARGET_ARCH_arm64)
+#if defined(__TARGET_ARCH_arm64)
+GET(regs_orig_x0, pt_regs, u64, orig_x0)
+GET(regs_x1, pt_regs, u64, regs[1])
+GET(regs_x2, pt_regs, u64, regs[2])
+GET(regs_x3, pt_regs, u64, regs[3])
+GET(regs_x4, pt_regs, u64, regs[4])
+GET(regs_x5, pt_regs, u64, regs[5])
+GET(regs_syscallno, pt_regs, u32, syscallno)
+LOAD(regs_syscallno_btf, pt_regs, u32, syscallno)
+GET(task_flags, task_struct, u64, thread_info.flags)
+#else
 GET(regs_orig_ax, pt_regs, u64, orig_ax)
 LOAD(regs_orig_ax_btf, pt_regs, u64, orig_ax)
 GET(regs_di, pt_regs, u64, di)

@@ -1,4 +1,5 @@
-//! The getters of `shim/shim.c`: the only way to a kernel structure.
+//! The getters of `shim/shim.c`: the only way to a kernel structure. Those of registers are in the file
+//! of their architecture, below `syscall/`.
 
 /// Kernel structures: only ever behind a pointer.
 macro_rules! structures {
@@ -18,6 +19,7 @@ structures!(
     file,
     files_struct,
     fs_struct,
+    group_info,
     in6_addr,
     inode,
     kernfs_node,
@@ -68,11 +70,20 @@ getters! {
     task_comm(*const task_struct) -> *const u8;
     task_login_uid(*const task_struct) -> u32;
 
+    cred_uid(*const cred) -> u32;
     cred_euid(*const cred) -> u32;
+    cred_suid(*const cred) -> u32;
+    cred_fsuid(*const cred) -> u32;
+    cred_gid(*const cred) -> u32;
     cred_egid(*const cred) -> u32;
-    cred_cap_effective(*const cred) -> u64;
-    cred_cap_permitted(*const cred) -> u64;
+    cred_sgid(*const cred) -> u32;
+    cred_fsgid(*const cred) -> u32;
     cred_cap_inheritable(*const cred) -> u64;
+    cred_cap_permitted(*const cred) -> u64;
+    cred_groups(*const cred) -> *const group_info;
+    groups_count(*const group_info) -> u32;
+    groups_ids(*const group_info) -> *const u32;
+    cred_cap_effective(*const cred) -> u64;
 
     pid_level(*const pid) -> u32;
     pid_numbers(*const pid) -> *const upid;
@@ -162,17 +173,6 @@ getters! {
     unix_address_len(*const unix_address) -> u32;
     unix_address_name(*const unix_address) -> *const u8;
 
-    regs_orig_ax(*const pt_regs) -> u64;
-    regs_di(*const pt_regs) -> u64;
-    regs_si(*const pt_regs) -> u64;
-    regs_dx(*const pt_regs) -> u64;
-    regs_r10(*const pt_regs) -> u64;
-    regs_r8(*const pt_regs) -> u64;
-    regs_r9(*const pt_regs) -> u64;
-    regs_bp(*const pt_regs) -> u64;
-    regs_bx(*const pt_regs) -> u64;
-    regs_cx(*const pt_regs) -> u64;
-    task_status(*const task_struct) -> u32;
 }
 
 unsafe extern "C" {
@@ -190,5 +190,4 @@ unsafe extern "C" {
     pub(crate) safe fn task_pid_btf(from: *const task_struct) -> u32;
     pub(crate) safe fn task_cgroup_id_btf(from: *const task_struct) -> u64;
     pub(crate) safe fn task_state_btf(from: *const task_struct) -> u64;
-    pub(crate) safe fn regs_orig_ax_btf(from: *const pt_regs) -> u64;
 }

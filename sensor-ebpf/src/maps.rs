@@ -6,6 +6,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, Ring
 use sensor_common::call::Plan;
 use sensor_common::config::Config;
 use sensor_common::counters;
+use sensor_common::credentials::Identity;
 use sensor_common::function;
 use sensor_common::header::RECORD_MAX;
 use sensor_common::histogram::Histogram;
@@ -59,6 +60,11 @@ pub(crate) static FLOWS: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(16_
 /// those programs add, the loader reads.
 #[map]
 pub(crate) static MET: Array<u64> = Array::with_max_entries(function::COUNT, 0);
+
+/// Thread id to the credentials that the system call it is in has replaced: `commit_creds` writes, the
+/// program at the end of the call takes.
+#[map]
+pub(crate) static REPLACED: LruHashMap<u32, Identity> = LruHashMap::with_max_entries(1024, 0);
 
 /// Thread id to the time it became runnable: wakeups write, switches read and delete.
 #[map]

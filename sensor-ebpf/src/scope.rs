@@ -58,6 +58,12 @@ pub(crate) fn current_cgroup_id() -> u64 {
     unsafe { bpf_get_current_cgroup_id() }
 }
 
+/// Thread id of the current task in the initial pid namespace.
+#[inline(always)]
+pub(crate) fn current_tid() -> u32 {
+    bpf_get_current_pid_tgid() as u32
+}
+
 /// Process id of the current task in the initial pid namespace.
 #[inline(always)]
 pub(crate) fn current_tgid() -> u32 {

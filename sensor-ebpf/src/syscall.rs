@@ -3,16 +3,17 @@
 use sensor_common::call::RESULT;
 
 use crate::kernel::{
-    current_regs, fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, regs_bp, regs_bx, regs_cx,
-    regs_di, regs_dx, regs_orig_ax, regs_r8, regs_r9, regs_r10, regs_si, task_files, task_status,
-    task_struct,
+    current_regs, fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, task_files, task_struct,
 };
 use crate::maps::COMPAT;
 use crate::submit::read_kernel;
 use crate::task;
 
-/// `TS_COMPAT`: this system call came through the 32-bit table, from whatever code segment.
-const TS_COMPAT: u32 = 2;
+#[cfg_attr(bpf_target_arch = "x86_64", path = "syscall/x86_64.rs")]
+#[cfg_attr(bpf_target_arch = "aarch64", path = "syscall/aarch64.rs")]
+pub(crate) mod architecture;
+
+use architecture::{argument, is_compat};
 
 /// A system call that returned.
 pub(crate) struct Exit {
@@ -41,10 +42,16 @@ impl Exit {
         Self { task, regs: current_regs(), result: i64::from(result), compat }
     }
 
+    /// The same, seen from the system call's own function, which returned this.
+    #[inline(always)]
+    pub(crate) fn of_call(result: i64) -> Self {
+        Self::new(current_regs(), result)
+    }
+
     /// Its number, in the table that it came through.
     #[inline(always)]
     pub(crate) fn number(&self) -> u32 {
-        regs_orig_ax(self.regs) as u32
+        architecture::number(self.regs)
     }
 
     /// Its number in the native table, where the 32-bit one has a call that the loader knows.
@@ -68,28 +75,10 @@ impl Exit {
         }
     }
 
-    /// Argument 0 to 5. The 32-bit convention passes them in ebx, ecx, edx, esi, edi, ebp.
+    /// Argument 0 to 5.
     #[inline(always)]
     pub(crate) fn arg<const N: usize>(&self) -> u64 {
-        if self.compat {
-            let value = match N {
-                0 => regs_bx(self.regs),
-                1 => regs_cx(self.regs),
-                2 => regs_dx(self.regs),
-                3 => regs_si(self.regs),
-                4 => regs_di(self.regs),
-                _ => regs_bp(self.regs),
-            };
-            return value & 0xffff_ffff;
-        }
-        match N {
-            0 => regs_di(self.regs),
-            1 => regs_si(self.regs),
-            2 => regs_dx(self.regs),
-            3 => regs_r10(self.regs),
-            4 => regs_r8(self.regs),
-            _ => regs_r9(self.regs),
-        }
+        argument::<N>(self.regs, self.compat)
     }
 
     /// The open file behind a descriptor of the current task, or null.
@@ -103,10 +92,4 @@ impl Exit {
         read_kernel(fdt_files(table).wrapping_add(fd as usize), &mut file);
         file
     }
-}
-
-/// Whether the task is in a system call of the 32-bit table.
-#[inline(always)]
-pub(crate) fn is_compat(task: *const task_struct) -> bool {
-    task_status(task) & TS_COMPAT != 0
 }

@@ -12,6 +12,7 @@ use crate::attribution::cache::Cache;
 use crate::event::call::Call;
 use crate::event::cgroup::Cgroup;
 use crate::event::connect::Connect;
+use crate::event::credentials::Credentials;
 use crate::event::decode::{Malformed, Record, decode};
 use crate::event::detail::Detail;
 use crate::event::exec::Exec;
@@ -95,6 +96,7 @@ impl Pipeline {
             | Kind::Exit
             | Kind::Open
             | Kind::Connect
+            | Kind::Credentials
             | Kind::Oom
             | Kind::Cgroup
             | Kind::Call => self.processes.seen(&header).is_none().then_some(header),
@@ -139,6 +141,7 @@ impl Pipeline {
             | Record::Exit(_)
             | Record::Open { .. }
             | Record::Connect(_)
+            | Record::Credentials { .. }
             | Record::Oom { .. }
             | Record::Call { .. }
             | Record::Sample(_) => {}
@@ -153,6 +156,9 @@ impl Pipeline {
                 if matches!(row.name, "chdir" | "fchdir") && call.result() == 0 =>
             {
                 self.processes.moved(&call.header, &from_components(parts.file_path));
+            }
+            Record::Credentials { credentials, .. } => {
+                self.processes.identified(&credentials.header, credentials.after);
             }
             Record::Cgroup { cgroup, change: Change::Removed, .. } => {
                 self.cgroups.removed(cgroup.id, self.now_boot_ns);
@@ -170,6 +176,13 @@ impl Pipeline {
                 (&open.header, Detail::Open(Open::new(open, *call, path, text)))
             }
             Record::Connect(connect) => (&connect.header, Detail::Connect(Connect::new(connect))),
+            Record::Credentials { credentials, call, groups } => {
+                let header = &credentials.header;
+                let process = self.processes.seen(header);
+                let known = process.and_then(|process| process.identity);
+                let event = Credentials::new(credentials, *call, groups, known);
+                (header, Detail::Credentials(event))
+            }
             Record::Oom { oom, path } => {
                 (&oom.header, Detail::Oom(Oom::new(oom, path, self.page_bytes)))
             }
@@ -200,17 +213,7 @@ impl Pipeline {
             number: self.events,
             time_ns: self.wall_ns(header.boot_ns),
             boot_ns: header.boot_ns,
-            thread: Thread {
-                tid: header.tid,
-                vpid: header.vpid,
-                vtid: header.vtid,
-                cpu: header.cpu,
-                uid: header.uid,
-                gid: header.gid,
-                cgroup_id: header.cgroup_id,
-                cap_effective: header.cap_effective,
-                cap_permitted: header.cap_permitted,
-            },
+            thread: Thread::new(header),
             process,
             processes: &self.processes,
             attribution: self.cgroups.get(header.cgroup_id).unwrap_or(&Attribution::HOST),

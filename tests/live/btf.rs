@@ -61,23 +61,26 @@ impl Btf {
         Self { types, strings }
     }
 
-    /// `long f(int a, struct b *c)`, if the kernel has such a function.
-    pub(crate) fn function(&self, name: &str) -> Option<String> {
-        let prototype = self.prototype(name)?;
-        let result = self.declaration(prototype.to, name);
-        Some(format!("{result}({})", self.parameters(&prototype.parameters)))
+    /// `long f(int a, struct b *c)` of each function of this name that the kernel describes: a weak
+    /// one that another replaces is described as well.
+    pub(crate) fn functions(&self, name: &str) -> Vec<String> {
+        let declaration = |prototype: &Type| {
+            let result = self.declaration(prototype.to, name);
+            format!("{result}({})", self.parameters(&prototype.parameters))
+        };
+        self.prototypes(name).map(declaration).collect()
     }
 
     /// `t(int a, struct b *c)`, if the kernel has such a tracepoint.
     pub(crate) fn tracepoint(&self, name: &str) -> Option<String> {
         // This function calls the programs of a tracepoint, with its own data before the arguments.
-        let prototype = self.prototype(&format!("__traceiter_{name}"))?;
+        let prototype = self.prototypes(&format!("__traceiter_{name}")).next()?;
         Some(format!("{name}({})", self.parameters(prototype.parameters.get(1..)?)))
     }
 
-    fn prototype(&self, function: &str) -> Option<&Type> {
-        let wanted = |one: &&Type| one.kind == FUNCTION && self.string(one.name) == function;
-        Some(self.get(self.types.iter().find(wanted)?.to))
+    fn prototypes(&self, function: &str) -> impl Iterator<Item = &Type> {
+        let wanted = move |one: &&Type| one.kind == FUNCTION && self.string(one.name) == function;
+        self.types.iter().filter(wanted).map(|one| self.get(one.to))
     }
 
     fn parameters(&self, parameters: &[(u32, u32)]) -> String {
@@ -145,7 +148,7 @@ fn payload(kind: u32, length: usize) -> usize {
 fn prototypes_are_as_in_the_kernels_headers() {
     let btf = Btf::of_kernel();
     let read = "ssize_t vfs_read(struct file *file, char *buf, size_t count, loff_t *pos)";
-    assert_eq!(btf.function("vfs_read").as_deref(), Some(read));
-    assert_eq!(btf.function("no_such_function"), None);
+    assert_eq!(btf.functions("vfs_read"), [read]);
+    assert!(btf.functions("no_such_function").is_empty());
     assert_eq!(btf.tracepoint("no_such_tracepoint"), None);
 }

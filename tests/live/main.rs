@@ -3,11 +3,13 @@
 
 mod harness;
 mod observer;
+mod actor;
 mod btf;
 mod prototypes;
 mod exec;
 mod open;
 mod connect;
+mod credentials;
 mod oom;
 mod storm;
 mod cgroups;

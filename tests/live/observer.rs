@@ -19,6 +19,7 @@ use sensor::probe::proc::Proc;
 use sensor::probe::wanted::Wanted;
 use sensor_common::Kind;
 use sensor_common::config::Config;
+use sensor_common::credentials::{Call, Identity};
 
 use crate::harness::Cgroup;
 
@@ -39,14 +40,46 @@ pub(crate) struct Seen {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {
-    Fork { child: u32 },
+    Fork {
+        child: u32,
+    },
     Exec,
-    Exit { code: Option<u8>, signal: Option<u8> },
-    Open { path: String, text: String, result: i64, flags: u32 },
-    Connect { peer: String, result: i64 },
-    Oom { memory: OomMemory, memory_cgroup: String },
-    Cgroup { path: String, made: bool },
-    Call { name: &'static str, arguments: String, paths: Vec<String>, result: i64 },
+    Exit {
+        code: Option<u8>,
+        signal: Option<u8>,
+    },
+    Open {
+        path: String,
+        text: String,
+        result: i64,
+        flags: u32,
+    },
+    Connect {
+        peer: String,
+        result: i64,
+    },
+    Credentials {
+        call: Call,
+        ids: Vec<u32>,
+        result: i64,
+        before: Option<Identity>,
+        after: Identity,
+        groups: Vec<u32>,
+    },
+    Oom {
+        memory: OomMemory,
+        memory_cgroup: String,
+    },
+    Cgroup {
+        path: String,
+        made: bool,
+    },
+    Call {
+        name: &'static str,
+        arguments: String,
+        paths: Vec<String>,
+        result: i64,
+    },
 }
 
 /// A running sensor.
@@ -155,6 +188,14 @@ fn seen(event: &Event<'_>) -> Seen {
         Detail::Connect(connect) => {
             What::Connect { peer: format!("{:?}", connect.peer), result: connect.result }
         }
+        Detail::Credentials(credentials) => What::Credentials {
+            call: credentials.call,
+            ids: credentials.ids().to_vec(),
+            result: credentials.result,
+            before: credentials.before,
+            after: credentials.after,
+            groups: credentials.groups().collect(),
+        },
         Detail::Oom(oom) => {
             What::Oom { memory: oom.memory, memory_cgroup: text(&oom.memory_cgroup) }
         }

@@ -32,6 +32,9 @@ fn storm(cgroup: &Cgroup) -> u64 {
     records
 }
 
+/// A page, the least that there is.
+const RING_BYTES: u32 = 4096;
+
 const KINDS: [Kind; 4] = [Kind::Fork, Kind::Exec, Kind::Exit, Kind::Open];
 
 #[test]
@@ -47,8 +50,11 @@ fn a_storm_is_accounted_for_to_the_last_record() {
 #[test]
 fn a_ring_that_is_too_small_loses_with_a_count() {
     let cgroup = Cgroup::new("small");
-    let observer = Observer::with_ring(&cgroup, &KINDS, 4096);
+    let observer = Observer::with_ring(&cgroup, &KINDS, RING_BYTES);
     let records = storm(&cgroup);
+    // However fast the reader is, this record has no room.
+    let argument = "x".repeat(2 * RING_BYTES as usize);
+    assert!(cgroup.run(&["/bin/busybox", "true", &argument]).status.success());
     let (_, balance) = observer.stop();
     assert!(balance.lost > 0, "{balance}");
     assert!(balance.produced + balance.missed >= records, "{balance}");

@@ -85,7 +85,7 @@ const fn row(
 }
 
 /// Numbers of the 32-bit table that mean the call of this name as well: older forms of it.
-pub const I386_ALIASES: &[(i16, &str)] = &[
+pub const I386_OLDER_FORMS: &[(i16, &str)] = &[
     (182, "chown"),
     (16, "lchown"),
     (95, "fchown"),

@@ -12,7 +12,7 @@ use sensor_common::connect::{AF_INET, AF_INET6};
 use sensor_common::exec::FileId;
 use sensor_common::path::PATH_MAX;
 
-use crate::kernel::{file_path, fs_pwd, fs_root, path, regs_orig_ax, task_fs};
+use crate::kernel::{file_path, fs_pwd, fs_root, path, task_fs};
 use crate::maps::{FLOWS, Flow, PLANS};
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
@@ -38,7 +38,7 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     }
     let exit = Exit::new(ctx.arg(0), ctx.arg(1));
     // The dispatcher has looked the number up in the 32-bit table for the tail call only.
-    let number = if exit.compat { exit.native_number() } else { regs_orig_ax(exit.regs) as u32 };
+    let number = if exit.compat { exit.native_number() } else { exit.number() };
     let Some(plan) = PLANS.get(number) else { return };
     if !passes(plan, &exit) {
         return;

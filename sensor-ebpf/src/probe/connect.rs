@@ -12,15 +12,17 @@ use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
 use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX, Connect, UNIX_PATH_MAX};
 use sensor_common::function::Function;
+use sensor_common::syscall::CONNECT;
 
 use crate::kernel::{
-    file, file_inode, file_private, inode_mode, regs_bx, sock_family, sock_local_port,
-    sock_local_v4, sock_local_v6, sock_protocol, sock_type, socket_sock,
+    file, file_inode, file_private, inode_mode, sock_family, sock_local_port, sock_local_v4,
+    sock_local_v6, sock_protocol, sock_type, socket_sock,
 };
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
 use crate::submit::{Draft, clamp, read_kernel, read_user};
 use crate::syscall::Exit;
+use crate::syscall::architecture::is_packed_connect;
 use crate::task;
 
 tracepoint!("sys_exit", connect_btf, connect_raw, try_connect);
@@ -30,12 +32,6 @@ const ENOMEM: i32 = -12;
 const EFAULT: i32 = -14;
 /// `sizeof(struct sockaddr_storage)`
 const ADDRESS_MAX: i32 = 128;
-/// Numbers in the native table and the 32-bit one; there, `socketcall` with this as its first.
-const CONNECT: u32 = 42;
-const CONNECT_COMPAT: u32 = 362;
-const SOCKETCALL: u32 = 102;
-const SOCKETCALL_CONNECT: u64 = 3;
-
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
 
@@ -111,15 +107,16 @@ fn fails_before(result: i32, len: i32) -> bool {
 /// The descriptor that was passed; `None` if this is no connect call, but `io_uring`.
 #[inline(always)]
 fn descriptor(exit: &Exit) -> Option<i32> {
-    match (exit.compat, exit.number()) {
-        (false, CONNECT) | (true, CONNECT_COMPAT) => Some(exit.arg::<0>() as i32),
-        (true, SOCKETCALL) if regs_bx(exit.regs) == SOCKETCALL_CONNECT => {
-            let mut fd = 0;
-            read_user(exit.arg::<1>(), &mut fd);
-            Some(fd)
-        }
-        _ => None,
+    let number = exit.number();
+    if CONNECT.is(exit.compat, number) {
+        return Some(exit.arg::<0>() as i32);
     }
+    if exit.compat && is_packed_connect(number, exit.regs) {
+        let mut fd = 0;
+        read_user(exit.arg::<1>(), &mut fd);
+        return Some(fd);
+    }
+    None
 }
 
 #[inline(always)]

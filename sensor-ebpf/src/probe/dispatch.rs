@@ -8,41 +8,34 @@ use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use sensor_common::Kind;
 use sensor_common::counters::Outcome;
+use sensor_common::syscall::CONNECT;
 
-use crate::kernel::{regs_bx, regs_orig_ax, regs_orig_ax_btf};
+use crate::kernel::pt_regs;
 use crate::maps::{COMPAT, SYSCALLS};
 use crate::scope::current_wanted;
 use crate::submit::count;
-use crate::syscall::is_compat;
+use crate::syscall::architecture::{is_compat, is_packed_connect, number, number_btf};
 use crate::task;
-
-/// Numbers of `socketcall` and connect in the 32-bit table, and of connect among socketcall's calls.
-const SOCKETCALL: u32 = 102;
-const CONNECT: u32 = 362;
-const SOCKETCALL_CONNECT: u64 = 3;
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn dispatch_btf(ctx: BtfTracePointContext) -> i32 {
-    dispatch(&ctx, regs_orig_ax_btf(ctx.arg(0)) as u32, ctx.arg(0));
+    dispatch(&ctx, number_btf(ctx.arg(0)), ctx.arg(0));
     0
 }
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub(crate) fn dispatch_raw(ctx: RawTracePointContext) -> i32 {
-    dispatch(&ctx, regs_orig_ax(ctx.arg(0)) as u32, ctx.arg(0));
+    dispatch(&ctx, number(ctx.arg(0)), ctx.arg(0));
     0
 }
 
 #[inline(always)]
-fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const crate::kernel::pt_regs) {
+fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const pt_regs) {
     let number = if is_compat(task::current()) {
         match COMPAT.get(number) {
             Some(native) if *native != 0 => *native,
             _ => {
-                if number == SOCKETCALL
-                    && regs_bx(regs) == SOCKETCALL_CONNECT
-                    && connects_come_here()
-                {
+                if is_packed_connect(number, regs) && connects_come_here() {
                     unsupported_connect();
                 }
                 return;
@@ -58,7 +51,7 @@ fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const crate::kernel::pt_
 /// Whether connect is handed on by this program, and not seen by programs of its own.
 #[inline(always)]
 fn connects_come_here() -> bool {
-    COMPAT.get(CONNECT).is_some_and(|native| *native != 0)
+    COMPAT.get(CONNECT.compat).is_some_and(|native| *native != 0)
 }
 
 /// Its arguments lie in user memory behind another pointer; it is counted instead of decoded.

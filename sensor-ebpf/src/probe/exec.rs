@@ -6,18 +6,20 @@
 use sensor_common::Kind;
 use sensor_common::exec::{EXECVEAT, Exec, FROM_MEMFD, LOWER_LAYER, STRINGS_MAX, UPPER_LAYER};
 use sensor_common::path::PATH_MAX;
+use sensor_common::syscall::EXECVE;
 
 use crate::kernel::{
     bprm_file, bprm_filename, current_regs, dentry, dentry_inode, dentry_name, dentry_parent, file,
     file_inode, file_path, fs_pwd, inode, inode_changed_ns, inode_gid, inode_modified_ns,
     inode_number, inode_size, inode_super, inode_uid, linux_binprm, mm_arg_end, mm_arg_start,
-    mm_env_end, mm_env_start, path_dentry, regs_orig_ax, super_magic, task_fs, task_mm,
-    task_struct,
+    mm_env_end, mm_env_start, path_dentry, super_magic, task_cred, task_fs, task_mm, task_struct,
 };
 use crate::path;
+use crate::probe::credentials::identify;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
 use crate::submit::{Draft, read_kernel};
+use crate::syscall::architecture;
 use crate::task;
 
 tracepoint!("sched_process_exec", exec_btf, exec_raw, try_exec);
@@ -45,6 +47,7 @@ fn try_exec(ctx: &impl Arguments) {
     (exec.owner.uid, exec.owner.gid) = (inode_uid(inode), inode_gid(inode));
     exec.owner.changed_ns = inode_changed_ns(inode);
     exec.owner.modified_ns = inode_modified_ns(inode);
+    identify(&mut exec.identity, task_cred(task));
 
     let filename_len = draft.kernel_str::<PATH_MAX>(bprm_filename(bprm)) as u32;
     let (exe_len, exe_flags) = path::append(&mut draft, file_path(file));
@@ -100,10 +103,8 @@ fn flags(file: *const file) -> u32 {
 /// program of the other word size was still called through the caller's table, so both numbers count.
 #[inline(always)]
 fn called() -> u32 {
-    const EXECVE: [u32; 2] = [59, 11];
-    let number = regs_orig_ax(current_regs()) as u32;
-    let known = EXECVE.contains(&number);
-    if known { 0 } else { EXECVEAT }
+    let number = architecture::number(current_regs());
+    if EXECVE.is(false, number) || EXECVE.is(true, number) { 0 } else { EXECVEAT }
 }
 
 /// A memfd's dentry is its own parent and its name begins with `memfd:`.

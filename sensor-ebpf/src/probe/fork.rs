@@ -4,6 +4,7 @@
 
 use sensor_common::Kind;
 use sensor_common::fork::{Call, Fork};
+use sensor_common::syscall::{CLONE3, FORK, Syscall, VFORK};
 
 use crate::kernel::{
     cgroup_node, node_id, task_pid, task_start_boot_ns, task_struct, task_tgid, task_thread_pid,
@@ -42,16 +43,19 @@ fn try_fork(ctx: &impl Arguments) {
 fn called(exit: &Exit) -> (u32, u64) {
     const CLONE_VM: u64 = 0x100;
     const CLONE_VFORK: u64 = 0x4000;
-    match (exit.compat, exit.number()) {
-        (false, 57) | (true, 2) => (Call::Fork as u32, 0),
-        (false, 58) | (true, 190) => (Call::Vfork as u32, CLONE_VM | CLONE_VFORK),
-        (_, 435) => {
-            // `struct clone_args` begins with the flags; the kernel has read it by now.
-            let mut flags = 0_u64;
-            read_user(exit.arg::<0>(), &mut flags);
-            (Call::Clone3 as u32, flags)
-        }
-        // The lowest byte is the signal at the end.
-        _ => (Call::Clone as u32, exit.arg::<0>() & !0xff),
+    let is = |call: Syscall| call.is(exit.compat, exit.number());
+    if is(FORK) {
+        return (Call::Fork as u32, 0);
     }
+    if is(VFORK) {
+        return (Call::Vfork as u32, CLONE_VM | CLONE_VFORK);
+    }
+    if is(CLONE3) {
+        // `struct clone_args` begins with the flags; the kernel has read it by now.
+        let mut flags = 0_u64;
+        read_user(exit.arg::<0>(), &mut flags);
+        return (Call::Clone3 as u32, flags);
+    }
+    // The lowest byte is the signal at the end.
+    (Call::Clone as u32, exit.arg::<0>() & !0xff)
 }

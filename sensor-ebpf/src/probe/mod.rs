@@ -8,6 +8,7 @@ mod oom;
 mod dispatch;
 mod open;
 mod connect;
+mod credentials;
 mod call;
 mod run_queue;
 mod sample;

@@ -14,6 +14,7 @@ use sensor_common::exec::FileId;
 use sensor_common::function::Function;
 use sensor_common::open::{Call, Open};
 use sensor_common::path::{BASE, PATH_MAX};
+use sensor_common::syscall::{CREAT, OPEN, OPENAT, OPENAT2};
 
 use crate::kernel::{file_path, fs_pwd, task_fs};
 use crate::path;
@@ -65,13 +66,17 @@ pub(crate) fn open_fexit(ctx: FExitContext) -> i32 {
 /// Which call it is, by its number in the native table or in the 32-bit one.
 #[inline(always)]
 fn called(exit: &Exit) -> Option<Call> {
-    match (exit.compat, exit.number()) {
-        (false, 2) | (true, 5) => Some(Call::Open),
-        (false, 257) | (true, 295) => Some(Call::Openat),
-        (_, 437) => Some(Call::Openat2),
-        (false, 85) | (true, 8) => Some(Call::Creat),
-        _ => None,
+    let number = exit.number();
+    if OPENAT.is(exit.compat, number) {
+        return Some(Call::Openat);
     }
+    if OPEN.is(exit.compat, number) {
+        return Some(Call::Open);
+    }
+    if OPENAT2.is(exit.compat, number) {
+        return Some(Call::Openat2);
+    }
+    CREAT.is(exit.compat, number).then_some(Call::Creat)
 }
 
 #[inline(always)]

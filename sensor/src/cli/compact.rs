@@ -7,6 +7,7 @@ use crate::alert::rfc3339;
 use crate::event::Event;
 use crate::event::call::Call;
 use crate::event::connect::{Connect, Peer};
+use crate::event::credentials::{Asked, Credentials};
 use crate::event::detail::Detail;
 use crate::event::oom::Oom;
 use crate::event::open::Open;
@@ -37,6 +38,7 @@ impl Display for Compact<'_> {
             },
             Detail::Open(open) => opened(open, f),
             Detail::Connect(connect) => connected(connect, f),
+            Detail::Credentials(credentials) => identified(credentials, f),
             Detail::Oom(oom) => killed(oom, f),
             Detail::Cgroup(cgroup) => write!(f, "{}", text(cgroup.path)),
             Detail::Call(call) => called(call, f),
@@ -82,6 +84,29 @@ fn opened(open: &Open<'_>, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "+create")?;
     }
     result(open.result, f)
+}
+
+/// `uid=0 gid=4294967295`: what was passed, then what changed.
+fn identified(credentials: &Credentials<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+    for (name, id) in credentials.id_names().iter().zip(credentials.ids()) {
+        write!(f, "{name}={} ", id.cast_signed())?;
+    }
+    match credentials.asked {
+        Asked::Ids(_) => {}
+        Asked::Groups(_) => {
+            let groups: Vec<String> = credentials.groups().map(|id| id.to_string()).collect();
+            write!(f, "groups={} ", groups.join(","))?;
+        }
+        Asked::Capabilities { effective, permitted, inheritable } => {
+            write!(f, "effective={effective:x} permitted={permitted:x} ")?;
+            write!(f, "inheritable={inheritable:x} ")?;
+        }
+    }
+    if let Some(before) = credentials.before {
+        let after = credentials.after;
+        write!(f, "uid {}→{} gid {}→{}", before.euid, after.euid, before.egid, after.egid)?;
+    }
+    result(credentials.result, f)
 }
 
 fn connected(connect: &Connect<'_>, f: &mut Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ use sensor_common::call::{self as wire, Row, TEXTS};
 use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
 use sensor_common::connect::Connect;
+use sensor_common::credentials::{self, Credentials};
 use sensor_common::exec::Exec;
 use sensor_common::exit::Exit;
 use sensor_common::fork::{self, Fork};
@@ -30,6 +31,11 @@ pub enum Record<'a> {
         text: &'a [u8],
     },
     Connect(Connect),
+    Credentials {
+        credentials: Credentials,
+        call: credentials::Call,
+        groups: &'a [u8],
+    },
     Oom {
         oom: Oom,
         path: &'a [u8],
@@ -105,6 +111,15 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         Kind::Exit => Ok(Record::Exit(Parts::fixed(bytes)?.0)),
         Kind::Open => open(bytes),
         Kind::Connect => Ok(Record::Connect(Parts::fixed(bytes)?.0)),
+        Kind::Credentials => {
+            let (credentials, mut parts) = Parts::fixed::<Credentials>(bytes)?;
+            let call = credentials.call().ok_or(Malformed::Value)?;
+            Ok(Record::Credentials {
+                call,
+                groups: parts.take(credentials.groups_len)?,
+                credentials,
+            })
+        }
         Kind::Oom => {
             let (oom, mut parts) = Parts::fixed::<Oom>(bytes)?;
             Ok(Record::Oom { oom, path: parts.take(oom.path_len)? })

@@ -5,6 +5,7 @@ use sensor_common::Kind;
 use crate::event::call::Call;
 use crate::event::cgroup::Cgroup;
 use crate::event::connect::Connect;
+use crate::event::credentials::Credentials;
 use crate::event::exec::Exec;
 use crate::event::exit::Exit;
 use crate::event::fork::Fork;
@@ -19,6 +20,7 @@ pub enum Detail<'a> {
     Exit(Exit),
     Open(Open<'a>),
     Connect(Connect<'a>),
+    Credentials(Credentials<'a>),
     Oom(Oom<'a>),
     Cgroup(Cgroup<'a>),
     /// A system call that has a row in a table, and no kind of its own.
@@ -33,6 +35,7 @@ impl Detail<'_> {
             Self::Exit(_) => Kind::Exit,
             Self::Open(_) => Kind::Open,
             Self::Connect(_) => Kind::Connect,
+            Self::Credentials(_) => Kind::Credentials,
             Self::Oom(_) => Kind::Oom,
             Self::Cgroup(_) => Kind::Cgroup,
             Self::Call(_) => Kind::Call,
@@ -47,6 +50,7 @@ impl Detail<'_> {
             Self::Exit(_) => "procexit",
             Self::Open(open) => open.call.name(),
             Self::Connect(_) => "connect",
+            Self::Credentials(credentials) => credentials.call.name(),
             Self::Oom(_) => "oom",
             Self::Cgroup(Cgroup { made: true, .. }) => "cgroup_mkdir",
             Self::Cgroup(_) => "cgroup_rmdir",

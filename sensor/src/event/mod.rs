@@ -7,12 +7,15 @@ pub mod exec;
 pub mod exit;
 pub mod open;
 pub mod connect;
+pub mod credentials;
 pub mod socket;
 pub mod call;
 pub mod oom;
 pub mod cgroup;
 pub mod detail;
 pub mod process;
+
+use sensor_common::Header;
 
 use crate::attribution::Attribution;
 use crate::event::detail::Detail;
@@ -57,6 +60,22 @@ pub struct Thread {
     /// Effective and permitted capabilities, one bit each.
     pub cap_effective: u64,
     pub cap_permitted: u64,
+}
+
+impl Thread {
+    pub fn new(header: &Header) -> Self {
+        Self {
+            tid: header.tid,
+            vpid: header.vpid,
+            vtid: header.vtid,
+            cpu: header.cpu,
+            uid: header.uid,
+            gid: header.gid,
+            cgroup_id: header.cgroup_id,
+            cap_effective: header.cap_effective,
+            cap_permitted: header.cap_permitted,
+        }
+    }
 }
 
 /// A `comm` without its padding.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use sensor_common::Header;
+use sensor_common::credentials::Identity;
 use sensor_common::exec::{FileId, Owner, Resources, Session};
 use sensor_common::fork::Fork;
 
@@ -54,6 +55,8 @@ pub struct Process {
     /// Working directory, in the mount namespace's own terms.
     pub cwd: Arc<[u8]>,
     pub program: Arc<Program>,
+    /// On whose behalf it acted when it was last heard of; `None` until then.
+    pub identity: Option<Identity>,
 }
 
 /// What a process executes.
@@ -173,15 +176,16 @@ impl ProcessTable {
             name: name(&header.comm).into(),
             cwd: Arc::default(),
             program: Arc::default(),
+            identity: None,
         }
     }
 
     /// The child runs what its parent runs, until it executes something else.
     pub fn forked(&mut self, fork: &Fork) {
         let header = &fork.header;
-        let (cwd, program) = self
+        let (cwd, program, identity) = self
             .seen(header)
-            .map(|parent| (Arc::clone(&parent.cwd), Arc::clone(&parent.program)))
+            .map(|parent| (Arc::clone(&parent.cwd), Arc::clone(&parent.program), parent.identity))
             .unwrap_or_default();
         self.insert(Process {
             id: ProcessId { pid: fork.child_tgid, start_boot_ns: fork.child_start_boot_ns },
@@ -191,6 +195,7 @@ impl ProcessTable {
             name: name(&header.comm).into(),
             cwd,
             program,
+            identity,
         });
     }
 
@@ -200,6 +205,7 @@ impl ProcessTable {
         self.insert(Process {
             cwd: from_components(record.cwd).into(),
             program: Arc::new(Program::new(record)),
+            identity: Some(record.exec.identity),
             ..Self::placeholder(header)
         });
     }
@@ -210,6 +216,15 @@ impl ProcessTable {
             && let Some(process) = self.by_pid.get_mut(&header.tgid)
         {
             process.cwd = cwd.into();
+        }
+    }
+
+    /// The process acts on another's behalf now.
+    pub fn identified(&mut self, header: &Header, identity: Identity) {
+        if let Some(process) = self.by_pid.get_mut(&header.tgid)
+            && process.id.is(id(header))
+        {
+            process.identity = Some(identity);
         }
     }
 

@@ -121,7 +121,7 @@ fn category(event: &Event<'_>) -> &'static [u8] {
             Category::Other => b"other",
         },
         Detail::Connect(_) => b"net",
-        Detail::Fork(_) | Detail::Exec(_) | Detail::Exit(_) => b"process",
+        Detail::Fork(_) | Detail::Exec(_) | Detail::Exit(_) | Detail::Credentials(_) => b"process",
         Detail::Oom(_) => b"memory",
         Detail::Cgroup(_) => b"other",
     }

@@ -4,9 +4,11 @@ use std::io::Write as _;
 
 use sensor_common::call::table::CALLS;
 use sensor_common::call::{Format, What};
+use sensor_common::credentials::Call;
 
 use crate::event::Event;
 use crate::event::connect::{Connect, Peer};
+use crate::event::credentials::{Asked, Credentials};
 use crate::event::detail::Detail;
 use crate::event::exit::Exit;
 use crate::event::open::Open;
@@ -74,6 +76,7 @@ pub fn result(event: &Event<'_>) -> Option<i64> {
     match &event.detail {
         Detail::Open(open) => Some(open.result),
         Detail::Connect(connect) => Some(connect.result),
+        Detail::Credentials(credentials) => Some(credentials.result),
         Detail::Exec(_) => Some(0),
         Detail::Call(call) => Some(call.result()),
         Detail::Fork(fork) => Some(fork.child_pid.into()),
@@ -91,6 +94,18 @@ fn of(detail: &Detail<'_>) -> &'static [&'static str] {
             _ => &["fd", "name", "mode", "dev", "ino", "creat_flags"],
         },
         Detail::Connect(_) => &["res", "tuple", "fd", "addr"],
+        Detail::Credentials(credentials) => match credentials.call {
+            Call::Setuid => &["res", "uid"],
+            Call::Setgid => &["res", "gid"],
+            Call::Setreuid => &["res", "ruid", "euid"],
+            Call::Setregid => &["res", "rgid", "egid"],
+            Call::Setresuid => &["res", "ruid", "euid", "suid"],
+            Call::Setresgid => &["res", "rgid", "egid", "sgid"],
+            Call::Setfsuid => &["res", "fsuid"],
+            Call::Setfsgid => &["res", "fsgid"],
+            Call::Setgroups => &["res", "size"],
+            Call::Capset => &["res", "cap_inheritable", "cap_permitted", "cap_effective"],
+        },
         Detail::Exec(_) => EXEC,
         Detail::Fork(_) => FORK,
         Detail::Exit(_) => &["status", "ret", "sig"],
@@ -182,6 +197,7 @@ fn named_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
     match &event.detail {
         Detail::Open(open) => open_text(open, name, out),
         Detail::Connect(connect) => connect_text(connect, name, out),
+        Detail::Credentials(credentials) => credentials_text(credentials, name, out),
         Detail::Fork(_) if name == "res" => number(result(event), out),
         Detail::Exec(_) | Detail::Fork(_) => exec_text(event, name, out),
         Detail::Exit(exit) => number(exit_number(exit, name), out),
@@ -199,6 +215,7 @@ pub fn raw<'a>(event: &'a Event<'a>, argument: &Argument) -> Option<Value<'a>> {
         (Detail::Open(open), "name") => return Some(Value::Bytes(open.text)),
         (Detail::Open(open), _) => open_number(open, name)?,
         (Detail::Connect(connect), "fd") => connect.fd.into(),
+        (Detail::Credentials(credentials), _) => credentials_number(credentials, name)?,
         (Detail::Exec(_), "filename") => return Some(Value::Bytes(&program.filename)),
         (Detail::Exec(_), "trusted_exepath") => return Some(Value::Bytes(&program.exe_path)),
         (Detail::Exec(_) | Detail::Fork(_), "exe") => {
@@ -263,6 +280,32 @@ fn connect_text(connect: &Connect<'_>, name: &str, out: &mut Vec<u8>) -> bool {
             Peer::Other(_) => return false,
         },
         _ => return false,
+    }
+    true
+}
+
+/// An id that was passed as -1 stands for "leave it". The sets are those that the thread has now.
+fn credentials_number(credentials: &Credentials<'_>, name: &str) -> Option<i128> {
+    let after = &credentials.after;
+    Some(match (name, credentials.asked) {
+        ("res", _) => credentials.result.into(),
+        ("size", Asked::Groups(count)) => count.into(),
+        ("cap_inheritable", _) => after.cap_inheritable.into(),
+        ("cap_permitted", _) => after.cap_permitted.into(),
+        ("cap_effective", _) => after.cap_effective.into(),
+        _ => credentials.id(name)?.cast_signed().into(),
+    })
+}
+
+fn credentials_text(credentials: &Credentials<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+    match (name, credentials_number(credentials, name)) {
+        ("res", _) if credentials.result < 0 => {
+            names::errno(credentials.result.unsigned_abs(), out);
+        }
+        ("cap_inheritable" | "cap_permitted" | "cap_effective", Some(set)) => {
+            names::capabilities(u64::try_from(set).unwrap_or(0), out);
+        }
+        (_, value) => return number(value, out),
     }
     true
 }

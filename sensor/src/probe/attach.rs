@@ -1,7 +1,9 @@
 //! The probe table → attached programs, each probe by the first way that this kernel accepts.
 
-use aya::programs::{BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, RawTracePoint};
-use aya::{Btf, Ebpf};
+use aya::programs::{
+    BtfTracePoint, FEntry, FExit, PerfEvent, Program as Typed, ProgramError, RawTracePoint,
+};
+use aya::{Btf, BtfError, Ebpf};
 use sensor_common::config::Config;
 
 use super::dispatch::Dispatcher;
@@ -188,10 +190,13 @@ pub(super) fn attach_program(ebpf: &mut Ebpf, btf: &Btf, program: &Program) -> R
             typed.load(function, btf)?;
             typed.attach().map(drop)
         }),
-        Target::Fexit(function) => <&mut FExit>::try_from(slot).and_then(|typed| {
-            typed.load(function.name(), btf)?;
-            typed.attach().map(drop)
-        }),
+        Target::Fexit(function) => attach_fexit(slot, function.name(), btf),
+        Target::Called(function) => attach_fexit(slot, function, btf),
+        Target::CalledCompat(Some(function)) => match attach_fexit(slot, function, btf) {
+            Err(ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })) => Ok(()),
+            result => result,
+        },
+        Target::CalledCompat(None) => Ok(()),
         Target::SyscallRaw(_) | Target::CallsRaw(_) => {
             <&mut RawTracePoint>::try_from(slot).and_then(RawTracePoint::load)
         }
@@ -200,9 +205,14 @@ pub(super) fn attach_program(ebpf: &mut Ebpf, btf: &Btf, program: &Program) -> R
     result.map_err(|error| explain(program.name, &error))
 }
 
+fn attach_fexit(slot: &mut Typed, function: &str, btf: &Btf) -> Result<(), ProgramError> {
+    let typed = <&mut FExit>::try_from(slot)?;
+    typed.load(function, btf)?;
+    typed.attach().map(drop)
+}
+
 /// The kernel's refusal in one line: the verifier's last words, not its whole log.
-fn explain(program: &str, error: &aya::programs::ProgramError) -> String {
-    use aya::programs::ProgramError;
+fn explain(program: &str, error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();

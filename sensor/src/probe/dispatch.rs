@@ -7,9 +7,9 @@ use aya::programs::ProgramFd;
 use aya::{Btf, Ebpf};
 use sensor_common::call::table::CALLS;
 use sensor_common::call::{Plan, Shape};
+use sensor_common::syscall::Syscall;
 
 use super::attach::attach_program;
-use super::syscall::{ALIASES, Syscall};
 use super::table::{DISPATCH, Target, Way};
 use super::wanted::Wanted;
 use super::wire::Wire;
@@ -45,7 +45,6 @@ struct Entry {
     program: &'static str,
     syscall: Syscall,
     plan: Option<Plan>,
-    name: &'static str,
 }
 
 impl Dispatcher {
@@ -102,7 +101,7 @@ impl Dispatcher {
             let program = loaded.program;
             match loaded.handles {
                 Handles::One(syscall) => {
-                    entries.push(Entry { program, syscall, plan: None, name: loaded.probe });
+                    entries.push(Entry { program, syscall, plan: None });
                 }
                 Handles::Rows(shape) => {
                     let rows = (0_u16..).zip(CALLS).filter(|(index, row)| {
@@ -110,9 +109,8 @@ impl Dispatcher {
                     });
                     entries.extend(rows.map(|(index, row)| Entry {
                         program,
-                        syscall: Syscall::of(row.numbers),
+                        syscall: Syscall::of(row),
                         plan: Some(row.plan(index)),
-                        name: row.name,
                     }));
                 }
             }
@@ -141,9 +139,8 @@ impl Dispatcher {
         if let Some(map) = ebpf.map_mut("COMPAT") {
             let mut table = Array::<_, u32>::try_from(map)?;
             for (native, entry, _) in &programs {
-                let aliases = ALIASES.iter().filter(|(_, name)| *name == entry.name);
-                let aliases = aliases.filter_map(|(number, _)| u32::try_from(*number).ok());
-                for compat in aliases.chain([entry.syscall.compat]).filter(|compat| *compat != 0) {
+                let Syscall { compat, compat_16, .. } = entry.syscall;
+                for compat in [compat, compat_16].into_iter().filter(|number| *number != 0) {
                     table.set(compat, *native, 0)?;
                 }
             }

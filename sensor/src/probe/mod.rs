@@ -3,7 +3,6 @@
 //! The only module that names aya, and the only one in the agent with `unsafe`.
 
 pub mod wanted;
-pub mod syscall;
 pub mod table;
 pub mod prototype;
 pub mod kernel;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use sensor_common::credentials::Identity;
 use sensor_common::exec::{Exec, Resources, STRINGS_MAX};
 use sensor_common::path::DELETED;
 use zerocopy::FromZeros as _;
@@ -71,6 +72,7 @@ impl Proc {
         exec.header.vtid = exec.header.vpid;
         exec.header.cap_effective = status_hex(&status, "CapEff:").unwrap_or(0);
         exec.header.cap_permitted = status_hex(&status, "CapPrm:").unwrap_or(0);
+        exec.identity = identity(&status);
         exec.resources = resources(&dir, &status);
 
         let exe = executable(&dir, &mut exec);
@@ -79,6 +81,11 @@ impl Proc {
         let read = |name| if in_scope { strings(&dir.join(name)) } else { (Vec::new(), 0) };
         let ((argv, argv_total), (env, env_total)) = (read("cmdline"), read("environ"));
         (exec.argv_total, exec.env_total) = (argv_total, env_total);
+        // A process that executed something in between is of two minds: its own record will tell.
+        let name = fs::read(dir.join("comm")).ok()?;
+        if record::comm(name.strip_suffix(b"\n").unwrap_or(&name)) != exec.header.comm {
+            return None;
+        }
         Some(record::process(
             exec,
             &ExecParts {
@@ -119,6 +126,26 @@ fn resources(dir: &Path, status: &str) -> Resources {
         swapped_pages: pages("VmSwap:"),
         cap_inheritable: status_hex(status, "CapInh:").unwrap_or(0),
         ..Resources::default()
+    }
+}
+
+/// The credentials in /proc/PID/status: real, effective, saved and file system ids.
+fn identity(status: &str) -> Identity {
+    let uid = |index| status_number(status, "Uid:", index).unwrap_or(0);
+    let gid = |index| status_number(status, "Gid:", index).unwrap_or(0);
+    let set = |key| status_hex(status, key).unwrap_or(0);
+    Identity {
+        uid: uid(0),
+        euid: uid(1),
+        suid: uid(2),
+        fsuid: uid(3),
+        gid: gid(0),
+        egid: gid(1),
+        sgid: gid(2),
+        fsgid: gid(3),
+        cap_inheritable: set("CapInh:"),
+        cap_permitted: set("CapPrm:"),
+        cap_effective: set("CapEff:"),
     }
 }
 

@@ -9,6 +9,8 @@ use super::table::Target;
 pub enum Place {
     Tracepoint(&'static str),
     Function(&'static str),
+    /// The own function of any system call, on architectures that pass it the registers.
+    SystemCall,
 }
 
 /// The C prototype of a place in the oldest and in the newest kernel; one in between has either.
@@ -27,6 +29,10 @@ const fn function(place: &'static str, prototype: &'static str) -> Prototype {
     Prototype { place: Place::Function(place), oldest: prototype, newest: prototype }
 }
 
+/// With [`NAME`] for the function's own.
+const SYSTEM_CALL: &str = "long int NAME(const struct pt_regs *regs)";
+pub const NAME: &str = "NAME";
+
 /// The oldest kernel is 5.10, the newest 7.2.
 pub const PROTOTYPES: &[Prototype] = &[
     same("sys_exit", "sys_exit(struct pt_regs *regs, long int ret)"),
@@ -44,12 +50,8 @@ pub const PROTOTYPES: &[Prototype] = &[
         oldest: "sched_process_exit(struct task_struct *p)",
         newest: "sched_process_exit(struct task_struct *p, bool group_dead)",
     },
-    // From 6.8 on, and in stable releases of older branches since.
-    Prototype {
-        place: Place::Tracepoint("mark_victim"),
-        oldest: "mark_victim(int pid)",
-        newest: "mark_victim(struct task_struct *task, uid_t uid)",
-    },
+    // Before 6.8, and before the stable releases of older branches since, it was `mark_victim(int pid)`.
+    same("mark_victim", "mark_victim(struct task_struct *task, uid_t uid)"),
     // The result is an int on newer kernels.
     Prototype {
         place: Place::Function("do_sys_openat2"),
@@ -61,6 +63,16 @@ pub const PROTOTYPES: &[Prototype] = &[
         "__sys_connect_file",
         "int __sys_connect_file(struct file *file, struct __kernel_sockaddr_storage *address, int addrlen, int file_flags)",
     ),
+    function("__sys_setuid", "long int __sys_setuid(uid_t uid)"),
+    function("__sys_setgid", "long int __sys_setgid(gid_t gid)"),
+    function("__sys_setreuid", "long int __sys_setreuid(uid_t ruid, uid_t euid)"),
+    function("__sys_setregid", "long int __sys_setregid(gid_t rgid, gid_t egid)"),
+    function("__sys_setresuid", "long int __sys_setresuid(uid_t ruid, uid_t euid, uid_t suid)"),
+    function("__sys_setresgid", "long int __sys_setresgid(gid_t rgid, gid_t egid, gid_t sgid)"),
+    function("__sys_setfsuid", "long int __sys_setfsuid(uid_t uid)"),
+    function("__sys_setfsgid", "long int __sys_setfsgid(gid_t gid)"),
+    function("commit_creds", "int commit_creds(struct cred *new)"),
+    Prototype { place: Place::SystemCall, oldest: SYSTEM_CALL, newest: SYSTEM_CALL },
     function(
         "__oom_kill_process",
         "void __oom_kill_process(struct task_struct *victim, const char *message)",
@@ -87,6 +99,7 @@ pub const fn place(target: &Target) -> Option<Place> {
         | Target::CallsRaw(_) => Some(Place::Tracepoint("sys_exit")),
         Target::Fentry(name) => Some(Place::Function(name)),
         Target::Fexit(function) => Some(Place::Function(function.name())),
+        Target::Called(_) | Target::CalledCompat(_) => Some(Place::SystemCall),
         Target::CpuClock => None,
     }
 }

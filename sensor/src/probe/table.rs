@@ -3,8 +3,11 @@
 use sensor_common::Kind;
 use sensor_common::call::Shape;
 use sensor_common::function::Function;
-
-use super::syscall::{CONNECT, CREAT, OPEN, OPENAT, OPENAT2, Syscall};
+use sensor_common::syscall::{
+    CAPSET, CAPSET_COMPAT_FUNCTION, CAPSET_FUNCTION, CONNECT, CREAT, OPEN, OPENAT, OPENAT2,
+    SETFSGID, SETFSUID, SETGID, SETGROUPS, SETGROUPS_16_FUNCTION, SETGROUPS_COMPAT_FUNCTION,
+    SETGROUPS_FUNCTION, SETREGID, SETRESGID, SETRESUID, SETREUID, SETUID, Syscall,
+};
 
 /// One thing that is observed.
 #[derive(Debug)]
@@ -48,6 +51,10 @@ pub enum Target {
     Fentry(&'static str),
     /// Exit of a kernel function, which must be seen to be called ([`super::trial`]).
     Fexit(Function),
+    /// Exit of a system call's own function, which nobody can inline: the table calls it.
+    Called(&'static str),
+    /// The same for the 32-bit table, which a kernel may be built without.
+    CalledCompat(Option<&'static str>),
     /// Called by the dispatcher on `sys_exit`, by the numbers of both tables.
     SyscallBtf(Syscall),
     SyscallRaw(Syscall),
@@ -63,12 +70,14 @@ impl Target {
     pub fn exists(&self) -> bool {
         match self {
             Self::SyscallBtf(syscall) | Self::SyscallRaw(syscall) => syscall.native.is_some(),
+            Self::CalledCompat(function) => function.is_some(),
             Self::BtfTracepoint(_)
             | Self::RawTracepoint(_)
             | Self::Fentry(_)
             | Self::Fexit(_)
             | Self::CallsBtf(_)
             | Self::CallsRaw(_)
+            | Self::Called(_)
             | Self::CpuClock => true,
         }
     }
@@ -88,6 +97,14 @@ const fn fentry(name: &'static str, function: &'static str) -> Program {
 
 const fn fexit(name: &'static str, function: Function) -> Program {
     Program { name, target: Target::Fexit(function) }
+}
+
+const fn called(name: &'static str, function: &'static str) -> Program {
+    Program { name, target: Target::Called(function) }
+}
+
+const fn called_compat(name: &'static str, function: Option<&'static str>) -> Program {
+    Program { name, target: Target::CalledCompat(function) }
 }
 
 const fn syscall_btf(name: &'static str, syscall: Syscall) -> Program {
@@ -208,6 +225,61 @@ pub const PROBES: &[Probe] = &[
         ],
     },
     Probe {
+        name: "credentials",
+        kind: Some(Kind::Credentials),
+        ways: &[
+            Way {
+                hook: "fexit",
+                programs: &[
+                    fentry("commit_fentry", "commit_creds"),
+                    fexit("setuid_fexit", Function::SysSetuid),
+                    fexit("setgid_fexit", Function::SysSetgid),
+                    fexit("setreuid_fexit", Function::SysSetreuid),
+                    fexit("setregid_fexit", Function::SysSetregid),
+                    fexit("setresuid_fexit", Function::SysSetresuid),
+                    fexit("setresgid_fexit", Function::SysSetresgid),
+                    fexit("setfsuid_fexit", Function::SysSetfsuid),
+                    fexit("setfsgid_fexit", Function::SysSetfsgid),
+                    called("setgroups_fexit", SETGROUPS_FUNCTION),
+                    called("capset_fexit", CAPSET_FUNCTION),
+                    called_compat("setgroups_compat_fexit", SETGROUPS_COMPAT_FUNCTION),
+                    called_compat("setgroups16_fexit", Some(SETGROUPS_16_FUNCTION)),
+                    called_compat("capset_compat_fexit", CAPSET_COMPAT_FUNCTION),
+                ],
+            },
+            Way {
+                hook: "tp_btf",
+                programs: &[
+                    syscall_btf("setuid_btf", SETUID),
+                    syscall_btf("setgid_btf", SETGID),
+                    syscall_btf("setreuid_btf", SETREUID),
+                    syscall_btf("setregid_btf", SETREGID),
+                    syscall_btf("setresuid_btf", SETRESUID),
+                    syscall_btf("setresgid_btf", SETRESGID),
+                    syscall_btf("setfsuid_btf", SETFSUID),
+                    syscall_btf("setfsgid_btf", SETFSGID),
+                    syscall_btf("setgroups_btf", SETGROUPS),
+                    syscall_btf("capset_btf", CAPSET),
+                ],
+            },
+            Way {
+                hook: "raw_tp",
+                programs: &[
+                    syscall_raw("setuid_raw", SETUID),
+                    syscall_raw("setgid_raw", SETGID),
+                    syscall_raw("setreuid_raw", SETREUID),
+                    syscall_raw("setregid_raw", SETREGID),
+                    syscall_raw("setresuid_raw", SETRESUID),
+                    syscall_raw("setresgid_raw", SETRESGID),
+                    syscall_raw("setfsuid_raw", SETFSUID),
+                    syscall_raw("setfsgid_raw", SETFSGID),
+                    syscall_raw("setgroups_raw", SETGROUPS),
+                    syscall_raw("capset_raw", CAPSET),
+                ],
+            },
+        ],
+    },
+    Probe {
         name: "oom",
         kind: Some(Kind::Oom),
         ways: &[
@@ -257,3 +329,33 @@ pub const PROBES: &[Probe] = &[
         }],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    /// The kernel side has its own list of numbers, since libc is not for it.
+    #[test]
+    fn numbers_of_system_calls_are_those_of_libc() {
+        use sensor_common::syscall as ours;
+        for (ours, libc) in [
+            (ours::OPENAT, libc::SYS_openat),
+            (ours::OPENAT2, libc::SYS_openat2),
+            (ours::CONNECT, libc::SYS_connect),
+            (ours::SETUID, libc::SYS_setuid),
+            (ours::SETGID, libc::SYS_setgid),
+            (ours::SETREUID, libc::SYS_setreuid),
+            (ours::SETREGID, libc::SYS_setregid),
+            (ours::SETRESUID, libc::SYS_setresuid),
+            (ours::SETRESGID, libc::SYS_setresgid),
+            (ours::SETFSUID, libc::SYS_setfsuid),
+            (ours::SETFSGID, libc::SYS_setfsgid),
+            (ours::SETGROUPS, libc::SYS_setgroups),
+            (ours::CAPSET, libc::SYS_capset),
+            #[cfg(target_arch = "x86_64")]
+            (ours::OPEN, libc::SYS_open),
+            #[cfg(target_arch = "x86_64")]
+            (ours::CREAT, libc::SYS_creat),
+        ] {
+            assert_eq!(ours.native.map(libc::c_long::from), Some(libc), "{ours:?}");
+        }
+    }
+}

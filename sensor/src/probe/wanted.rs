@@ -2,6 +2,7 @@
 
 use sensor_common::Kind;
 use sensor_common::call::table::CALLS;
+use sensor_common::credentials;
 
 /// What somebody asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +68,9 @@ impl Wanted {
             "procexit" => Kind::Exit,
             "cgroup_mkdir" | "cgroup_rmdir" => Kind::Cgroup,
             "oom" => Kind::Oom,
+            name if credentials::Call::ALL.iter().any(|call| call.name() == name) => {
+                Kind::Credentials
+            }
             _ => return is_call,
         };
         self.add(kind);

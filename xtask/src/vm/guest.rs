@@ -36,7 +36,7 @@ const DIRECTORIES: [&str; 16] = [
     "var/tmp",
 ];
 /// The tests of probes that have hooks on kernel functions, which `--hooks exit` leaves alone.
-const HOOKED: [&str; 3] = ["open::", "connect::", "oom::"];
+const HOOKED: [&str; 4] = ["open::", "connect::", "credentials::", "oom::"];
 /// Files that a rule is about must exist where a rule expects them.
 const FILES: [(&str, u32, &str); 4] = [
     (

@@ -1,0 +1,66 @@
+//! Numbers of the system calls that have programs of their own, from a file for each architecture.
+
+#[cfg_attr(any(target_arch = "x86_64", bpf_target_arch = "x86_64"), path = "syscall/x86_64.rs")]
+#[cfg_attr(any(target_arch = "aarch64", bpf_target_arch = "aarch64"), path = "syscall/aarch64.rs")]
+mod architecture;
+
+pub use architecture::{
+    CAPSET, CAPSET_COMPAT_FUNCTION, CAPSET_FUNCTION, CLONE3, CONNECT, CREAT, EXECVE, FORK, OPEN,
+    OPENAT, OPENAT2, SETFSGID, SETFSUID, SETGID, SETGROUPS, SETGROUPS_16_FUNCTION,
+    SETGROUPS_COMPAT_FUNCTION, SETGROUPS_FUNCTION, SETREGID, SETRESGID, SETRESUID, SETREUID,
+    SETUID, VFORK,
+};
+
+use crate::call::Row;
+
+/// A system call's number in the native table and in the 32-bit one.
+#[derive(Clone, Copy, Debug)]
+pub struct Syscall {
+    /// `None` where the architecture has only the call's successor.
+    pub native: Option<u32>,
+    /// 0 if there is none.
+    pub compat: u32,
+    /// Its older form in the 32-bit table, whose ids have 16 bits or whose offsets have 32; 0 if there
+    /// is none.
+    pub compat_16: u32,
+}
+
+impl Syscall {
+    const fn new(native: u32, compat: u32) -> Self {
+        Self { native: Some(native), compat, compat_16: 0 }
+    }
+
+    const fn with_16(native: u32, compat: u32, compat_16: u32) -> Self {
+        Self { native: Some(native), compat, compat_16 }
+    }
+
+    /// The numbers of a row of the table of calls on this architecture.
+    pub fn of(row: &Row) -> Self {
+        let (native, compat) = architecture::of(row.numbers);
+        let older = architecture::OLDER_FORMS.iter().find(|(_, name)| *name == row.name);
+        let number = |number: i16| u32::try_from(number).ok();
+        Self {
+            native: number(native),
+            // 0 is restart_syscall, which nobody watches: it stands for none.
+            compat: number(compat).unwrap_or(0),
+            compat_16: older.and_then(|(older, _)| number(*older)).unwrap_or(0),
+        }
+    }
+
+    /// Whether it is the call of this number, in the 32-bit table or in the native one.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs a kernel program more than its body")]
+    pub const fn is(&self, compat: bool, number: u32) -> bool {
+        if compat {
+            return number == self.compat || self.is_16(compat, number);
+        }
+        matches!(self.native, Some(native) if native == number)
+    }
+
+    /// Whether it is that older form.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs a kernel program more than its body")]
+    pub const fn is_16(&self, compat: bool, number: u32) -> bool {
+        compat && self.compat_16 != 0 && number == self.compat_16
+    }
+}

@@ -1,0 +1,59 @@
+//! 64-bit ARM: the registers of a system call, and how one of the 32-bit table is known.
+
+use crate::kernel::{pt_regs, task_struct};
+
+unsafe extern "C" {
+    safe fn regs_orig_x0(from: *const pt_regs) -> u64;
+    safe fn regs_x1(from: *const pt_regs) -> u64;
+    safe fn regs_x2(from: *const pt_regs) -> u64;
+    safe fn regs_x3(from: *const pt_regs) -> u64;
+    safe fn regs_x4(from: *const pt_regs) -> u64;
+    safe fn regs_x5(from: *const pt_regs) -> u64;
+    safe fn regs_syscallno(from: *const pt_regs) -> u32;
+    safe fn task_flags(from: *const task_struct) -> u64;
+    // A plain load: the pointer must be one that the verifier tracks.
+    safe fn regs_syscallno_btf(from: *const pt_regs) -> u32;
+}
+
+/// `TIF_32BIT`: the task runs a 32-bit program, whose system calls all come through that table.
+const TIF_32BIT: u64 = 1 << 22;
+
+/// Whether the task is in a system call of the 32-bit table.
+#[inline(always)]
+pub(crate) fn is_compat(task: *const task_struct) -> bool {
+    task_flags(task) & TIF_32BIT != 0
+}
+
+/// Number of the system call.
+#[inline(always)]
+pub(crate) fn number(regs: *const pt_regs) -> u32 {
+    regs_syscallno(regs)
+}
+
+/// The same from registers that the verifier tracks, for a tenth of the cost.
+#[inline(always)]
+pub(crate) fn number_btf(regs: *const pt_regs) -> u32 {
+    regs_syscallno_btf(regs)
+}
+
+/// Argument `N` of 6, in x0 to x5 for both tables. The result overwrites the first, of which the
+/// kernel keeps a copy.
+#[inline(always)]
+pub(crate) fn argument<const N: usize>(regs: *const pt_regs, compat: bool) -> u64 {
+    let value = match N {
+        0 => regs_orig_x0(regs),
+        1 => regs_x1(regs),
+        2 => regs_x2(regs),
+        3 => regs_x3(regs),
+        4 => regs_x4(regs),
+        _ => regs_x5(regs),
+    };
+    if compat { value & 0xffff_ffff } else { value }
+}
+
+/// Whether a call of the 32-bit table is a connect whose arguments lie in user memory. The EABI has
+/// no `socketcall`.
+#[inline(always)]
+pub(crate) fn is_packed_connect(_number: u32, _regs: *const pt_regs) -> bool {
+    false
+}
