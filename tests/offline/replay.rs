@@ -26,7 +26,8 @@ fn captures() -> Vec<PathBuf> {
 pub(crate) fn records() -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     for capture in captures() {
-        let mut reader = Reader::open(&capture).unwrap();
+        let mut reader = Reader::open(&capture)
+            .unwrap_or_else(|error| panic!("{error}: run `cargo xtask capture` as root"));
         while let Some(record) = reader.read().unwrap() {
             records.push(record.to_vec());
         }
@@ -41,7 +42,11 @@ fn replay(capture: &Path) -> String {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{}: {said}", capture.display());
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}: {said}\nif a record's layout has changed, run `cargo xtask capture` as root",
+        capture.display()
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
