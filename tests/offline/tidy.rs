@@ -2,7 +2,8 @@
 
 use crate::source::{Source, is_word, sources};
 
-const EVERY_PACKAGE: [&str; 5] = ["sensor", "sensor-common", "sensor-ebpf", "tests", "xtask"];
+const EVERY_PACKAGE: [&str; 6] =
+    ["fuzz", "sensor", "sensor-common", "sensor-ebpf", "tests", "xtask"];
 /// Packages whose code runs outside the kernel.
 const USERSPACE: [&str; 4] = ["sensor", "sensor-common", "tests", "xtask"];
 /// Where an event passes: whatever can be wrong there is a value, never a panic.

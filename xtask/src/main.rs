@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask setup`, `run`, `test`, `vm`, `bench`, `ci`, `docs`.
+//! The project's own commands: `cargo xtask setup`, `run`, `test`, `vm`, `bench`, `capture`, `ci`,
+//! `docs`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +9,7 @@
 mod aarch64;
 mod apt;
 mod bench;
+mod capture;
 mod ci;
 mod command;
 mod docs;
@@ -52,6 +54,8 @@ enum Task {
     Vm(vm::Arguments),
     /// Measure what watching costs, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Make the captures of the tests anew, and the alerts that replaying them must give
+    Capture(capture::Arguments),
     /// Run all that a change has to pass
     Ci {
         /// Also run the live tests on the kernels of the table, in emulated machines
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
+        Task::Capture(arguments) => capture::capture(&arguments).map(|()| true),
         Task::Ci { kernels } => ci::ci(kernels),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };

@@ -7,6 +7,7 @@ mod compact;
 mod containers;
 mod doctor;
 mod events;
+mod log;
 mod profile;
 mod record;
 pub mod rules;
@@ -24,20 +25,22 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::containers::ContainersArgs;
 use crate::cli::events::EventsArgs;
+use crate::cli::log::{Log, log_level};
 use crate::cli::profile::ProfileArgs;
 use crate::cli::record::{RecordArgs, ReplayArgs};
 use crate::cli::rules::RulesCommand;
 use crate::cli::run::RunArgs;
 use crate::cli::sinks::SinksCommand;
 use crate::cli::source::SourceArgs;
+use crate::config::value::LogLevel;
 
 /// Runtime security, profiles and container metrics from one agent.
 #[derive(Debug, Parser)]
 #[command(name = "sensor", version, propagate_version = true)]
 struct Cli {
-    /// Messages of the sensor about itself, on standard error
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", env = "SENSOR_LOG")]
-    log: String,
+    /// Messages of the sensor about itself, on standard error: error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", env = "SENSOR_LOG", value_parser = log_level)]
+    log: Option<LogLevel>,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,8 +95,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    start_log(&cli.log);
-    match dispatch(cli.command) {
+    let log = Log::start(cli.log);
+    match dispatch(cli.command, log) {
         Ok(code) => code,
         // Whoever reads the output has seen enough (`sensor events | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -113,9 +116,9 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn dispatch(command: Command) -> Result<ExitCode> {
+fn dispatch(command: Command, log: Log) -> Result<ExitCode> {
     match command {
-        Command::Run(arguments) => run::run(*arguments)?,
+        Command::Run(arguments) => run::run(*arguments, log)?,
         Command::Events(arguments) => events::events(&arguments)?,
         Command::Profile(arguments) => profile::profile(&arguments)?,
         Command::Containers(arguments) => containers::containers(&arguments)?,
@@ -147,17 +150,6 @@ fn docs(directory: &std::path::Path) -> Result<()> {
         std::fs::write(directory.join(name), text)?;
     }
     Ok(())
-}
-
-fn start_log(level: &str) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(colour(&io::stderr()))
-        .with_writer(io::stderr)
-        .init();
 }
 
 /// Whether to colour what goes there: a terminal, and nobody asked not to (<https://no-color.org>).

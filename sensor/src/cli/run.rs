@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::attribution::cgroup::Scope;
+use crate::cli::log::Log;
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
 use crate::cli::source::{Source, event_kinds, open, scope, settings};
@@ -89,8 +90,9 @@ impl RunArgs {
 }
 
 /// Runs the agent until a signal.
-pub(super) fn run(arguments: RunArgs) -> Result<()> {
+pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let config = arguments.load()?;
+    log.settings(config.general.log_level);
     let rules = ruleset::load(&config.rules)?;
     let control = Control::signals().context("register for signals")?;
     let node =
@@ -106,7 +108,7 @@ pub(super) fn run(arguments: RunArgs) -> Result<()> {
     let mut source = open(scope.as_ref(), &settings)?;
     let count = rules.rules().len();
     outside.serve(&config, &source)?;
-    let mut agent = Agent::new(arguments, &config, Detector::new(rules, &node), outside);
+    let mut agent = Agent::new((arguments, log), &config, Detector::new(rules, &node), outside);
     agent.report_probes(&source.live);
     source.prime(&mut agent);
     agent.canary = start_canary(scope.as_ref());
@@ -254,6 +256,7 @@ fn start_canary(scope: Option<&Scope>) -> Option<Child> {
 /// The stages below the pipeline.
 struct Agent {
     arguments: RunArgs,
+    log: Log,
     detector: Detector,
     outside: Outside,
     canary: Option<Child>,
@@ -269,11 +272,17 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(arguments: RunArgs, config: &Config, detector: Detector, outside: Outside) -> Self {
+    fn new(
+        (arguments, log): (RunArgs, Log),
+        config: &Config,
+        detector: Detector,
+        outside: Outside,
+    ) -> Self {
         outside.counters.rules.install(names(detector.ruleset()));
         Self {
             wanted: None,
             arguments,
+            log,
             detector,
             outside,
             canary: None,
@@ -386,6 +395,7 @@ impl Agent {
     fn apply(&mut self, config: &Config, ruleset: Ruleset) -> Result<usize> {
         let Outside { runtime, sinks, .. } = &self.outside;
         runtime.block_on(sinks.reload(&config.sinks, self.grace))?;
+        self.log.settings(config.general.log_level);
         self.wanted = Some(wanted(&ruleset));
         self.outside.counters.rules.install(names(&ruleset));
         let count = ruleset.rules().len();

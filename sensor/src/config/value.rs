@@ -55,7 +55,7 @@ const FORMATS: [(Format, &str); 4] = [
     (Format::Off, "off"),
 ];
 
-const LOG_LEVELS: [(LogLevel, &str); 5] = [
+pub(crate) const LOG_LEVELS: [(LogLevel, &str); 5] = [
     (LogLevel::Error, "error"),
     (LogLevel::Warn, "warn"),
     (LogLevel::Info, "info"),

@@ -3,16 +3,29 @@
 //! A capture is a line that says what it is, a line of JSON about where it was made, and then the
 //! records exactly as they arrived. Each record begins with its own length.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use sensor_common::Header;
+use sensor_common::call::Call;
+use sensor_common::call::table::CALLS;
+use sensor_common::cgroup::Cgroup;
+use sensor_common::clock::Clock;
+use sensor_common::connect::Connect;
+use sensor_common::credentials::Credentials;
+use sensor_common::exec::Exec;
+use sensor_common::exit::Exit;
+use sensor_common::fork::Fork;
 use sensor_common::header::RECORD_MAX;
+use sensor_common::oom::Oom;
+use sensor_common::open::Open;
+use sensor_common::sample::Sample;
+use sensor_common::{Header, Kind};
 use serde::{Deserialize, Serialize};
 use zerocopy::FromBytes as _;
 
-/// The first line; the number changes when a record's layout does.
+/// The first line.
 const MAGIC: &str = "sensor capture 1";
 
 /// Where a capture was made, as far as replaying it needs to know.
@@ -24,6 +37,38 @@ pub struct Origin {
     pub boot_id: String,
 }
 
+/// The second line: where it was made, and how long the fixed part of each kind of record was there.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    #[serde(flatten)]
+    origin: Origin,
+    #[serde(default)]
+    records: BTreeMap<String, usize>,
+}
+
+fn layout() -> BTreeMap<String, usize> {
+    // A call's record names its row by number.
+    let rows = ("calls".to_owned(), CALLS.len());
+    let kinds = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), fixed_len(*kind)));
+    kinds.chain([rows]).collect()
+}
+
+const fn fixed_len(kind: Kind) -> usize {
+    match kind {
+        Kind::Fork => size_of::<Fork>(),
+        Kind::Exec | Kind::Process => size_of::<Exec>(),
+        Kind::Exit => size_of::<Exit>(),
+        Kind::Open => size_of::<Open>(),
+        Kind::Connect => size_of::<Connect>(),
+        Kind::Oom => size_of::<Oom>(),
+        Kind::Cgroup => size_of::<Cgroup>(),
+        Kind::Sample => size_of::<Sample>(),
+        Kind::Credentials => size_of::<Credentials>(),
+        Kind::Call => size_of::<Call>(),
+        Kind::Clock => size_of::<Clock>(),
+    }
+}
+
 /// Why a file could not be written or read as a capture.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,6 +78,11 @@ pub enum Error {
     Magic(PathBuf),
     #[error("capture {0} has no readable description in its second line")]
     Origin(PathBuf, #[source] serde_json::Error),
+    #[error(
+        "capture {0} was made by another version of the sensor, whose records of kind {1} are laid \
+         out differently: replay it with that version, or record it again"
+    )]
+    Layout(PathBuf, String),
     #[error("capture {path} is damaged: a record of {len} bytes at offset {offset}")]
     Length { path: PathBuf, len: u32, offset: u64 },
     #[error("capture {path} ends within a record at offset {offset}")]
@@ -50,8 +100,9 @@ impl Writer {
     pub fn create(path: &Path, origin: &Origin) -> Result<Self, Error> {
         let fail = |source| Error::Io { action: "create", path: path.into(), source };
         let mut file = BufWriter::new(File::create(path).map_err(fail)?);
-        let description =
-            serde_json::to_string(origin).map_err(|error| Error::Origin(path.into(), error))?;
+        let description = Description { origin: origin.clone(), records: layout() };
+        let description = serde_json::to_string(&description)
+            .map_err(|error| Error::Origin(path.into(), error))?;
         writeln!(file, "{MAGIC}\n{description}").map_err(fail)?;
         Ok(Self { file, path: path.into() })
     }
@@ -91,8 +142,15 @@ impl Reader {
         }
         let mut line = Vec::new();
         file.by_ref().take(64 * 1024).read_until(b'\n', &mut line).map_err(fail)?;
-        let origin =
+        let Description { origin, records } =
             serde_json::from_slice(&line).map_err(|error| Error::Origin(path.into(), error))?;
+        let own = layout();
+        // A kind that this version lacks is left to decoding, which counts what it does not know.
+        let other =
+            own.iter().find(|(kind, len)| records.get(*kind).is_some_and(|old| old != *len));
+        if let Some((kind, _)) = other {
+            return Err(Error::Layout(path.into(), kind.clone()));
+        }
         let offset = (magic.len() + line.len()) as u64;
         Ok(Self { file, path: path.into(), origin, offset, record: Vec::new() })
     }
@@ -181,6 +239,12 @@ mod tests {
         for (bytes, expected) in [
             (b"#!/bin/sh\n".to_vec(), "is not a capture"),
             (whole[..20].to_vec(), "no readable description"),
+            (
+                String::from_utf8_lossy(&whole)
+                    .replace("\"clock\":80", "\"clock\":72")
+                    .into_bytes(),
+                "records of kind clock are laid out differently",
+            ),
             (whole[..whole.len() - 1].to_vec(), "ends within a record"),
             (
                 {

@@ -23,11 +23,13 @@ pub struct Proc {
     root: PathBuf,
     /// Of processes outside this cgroup nothing but what ancestry needs is read.
     scope: Option<PathBuf>,
+    /// Or nothing at all.
+    only: bool,
 }
 
 impl Default for Proc {
     fn default() -> Self {
-        Self { root: "/proc".into(), scope: None }
+        Self { root: "/proc".into(), scope: None, only: false }
     }
 }
 
@@ -36,6 +38,11 @@ impl Proc {
     /// outside it are none of the sensor's business then.
     pub fn scoped(scope: Option<PathBuf>) -> Self {
         Self { scope, ..Self::default() }
+    }
+
+    /// Limited to the processes of a cgroup, their ancestors outside it left out.
+    pub fn only(scope: impl Into<PathBuf>) -> Self {
+        Self { scope: Some(scope.into()), only: true, ..Self::default() }
     }
 
     /// A record for every process that can be read, parents before children as far as pids tell.
@@ -52,6 +59,9 @@ impl Proc {
     /// The record of one process; `None` when it is gone or may not be read.
     pub fn process(&self, pid: u32) -> Option<Vec<u8>> {
         let dir = self.root.join(pid.to_string());
+        if self.only && !self.in_scope(&dir) {
+            return None;
+        }
         let stat = Stat::parse(&fs::read(dir.join("stat")).ok()?)?;
         let status = fs::read_to_string(dir.join("status")).ok()?;
         let mut exec = Exec::new_zeroed();
