@@ -8,6 +8,7 @@ mod btf;
 mod prototypes;
 mod exec;
 mod open;
+mod calls;
 mod connect;
 mod credentials;
 mod oom;

@@ -137,7 +137,7 @@ impl Observer {
     }
 
     /// The first event from now on for which `wanted` holds.
-    pub(crate) fn wait_for(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) fn wait_for(&self, mut wanted: impl FnMut(&Seen) -> bool) -> Seen {
         let deadline = Instant::now() + DEADLINE;
         let mut others = Vec::new();
         loop {

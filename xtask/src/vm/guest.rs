@@ -14,7 +14,7 @@ use crate::command;
 
 const BUSYBOX: &str = "/bin/busybox";
 /// Programs of this host that need its libraries, which go with them.
-const DYNAMIC: [&str; 2] = ["runc", "crun"];
+const DYNAMIC: [&str; 3] = ["runc", "crun", "perl"];
 const INIT: &str = include_str!("init.sh");
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const DIRECTORIES: [&str; 16] = [
