@@ -36,6 +36,11 @@ pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(cou
 #[map]
 pub(crate) static SCRATCH: Array<Slot> = Array::with_max_entries(1, 0);
 
+/// Cgroup id to the records of its tasks that were lost or dropped: `submit.rs` adds, the agent reads.
+/// The cgroup that lost nothing for the longest time makes room for another.
+#[map]
+pub(crate) static BLINDED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1_024, 0);
+
 /// When the reader was last woken, nanoseconds since boot: `submit.rs` alone.
 #[map]
 pub(crate) static LAST_WAKE: Array<u64> = Array::with_max_entries(1, 0);

@@ -20,8 +20,10 @@ use sensor_common::counters::{self, Outcome};
 use sensor_common::header::{Header, RECORD_MAX};
 
 use crate::atomic;
-use crate::maps::{CONFIG, COUNTERS, LAST_WAKE, RING, SCRATCH, Slot};
+use crate::maps::{BLINDED, CONFIG, COUNTERS, LAST_WAKE, RING, SCRATCH, Slot};
+use crate::scope::current_cgroup_id;
 
+const BPF_NOEXIST: u64 = 1;
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_AVAIL_DATA: u64 = 0;
@@ -41,6 +43,20 @@ pub(crate) fn count(kind: Kind, outcome: Outcome) {
     }
 }
 
+/// Counts a record that will not arrive, and whose cgroup is blind to that extent.
+#[inline(always)]
+pub(crate) fn lose(kind: Kind, outcome: Outcome, cgroup_id: u64) {
+    count(kind, outcome);
+    if let Some(blinded) = BLINDED.get_ptr_mut(cgroup_id) {
+        // SAFETY: an aligned u64 that lives as long as the program; several processors add to it.
+        unsafe { atomic::add(blinded, 1) };
+        return;
+    }
+    // Another processor may have been first: its 1 then stands for both, which only the share of
+    // this cgroup in the sum feels.
+    let _full = BLINDED.insert(cgroup_id, 1_u64, BPF_NOEXIST);
+}
+
 impl Draft {
     /// Counts the occurrence and claims scratch space for its record. `None` is a counted drop.
     #[inline(always)]
@@ -55,7 +71,7 @@ impl Draft {
             .or_else(|| claim(first + 3));
         const { assert!(SCRATCH_SLOTS == 4) };
         if slot.is_none() {
-            count(kind, Outcome::DroppedScratch);
+            lose(kind, Outcome::DroppedScratch, current_cgroup_id());
         }
         slot.map(|slot| Self { slot, kind })
     }
@@ -196,7 +212,7 @@ impl Draft {
             bpf_ringbuf_output((&raw const RING).cast_mut().cast(), bytes.cast(), len, flags)
         };
         if sent != 0 {
-            count(self.kind, Outcome::LostRing);
+            lose(self.kind, Outcome::LostRing, header.cgroup_id);
         }
         self.release();
     }

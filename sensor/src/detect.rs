@@ -27,6 +27,10 @@ impl Detector {
         self.ruleset = ruleset;
     }
 
+    pub fn hostname(&self) -> &Arc<str> {
+        &self.hostname
+    }
+
     pub fn ruleset(&self) -> &Ruleset {
         &self.ruleset
     }

@@ -212,6 +212,11 @@ impl Live {
         }
     }
 
+    /// Whether everything is detached: what is counted now is all.
+    pub fn is_over(&self) -> bool {
+        self.probes.is_none()
+    }
+
     /// What the programs cost so far, while they are attached.
     pub fn costs(&self) -> Vec<Cost> {
         self.probes.as_ref().map(cost::costs).unwrap_or_default()

@@ -27,5 +27,6 @@ pub mod notify;
 pub mod config;
 pub mod pipeline;
 pub mod detect;
+pub mod blindness;
 pub mod driver;
 pub mod cli;

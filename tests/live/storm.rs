@@ -2,9 +2,10 @@
 
 use std::env;
 
+use rustix::process::Signal;
 use sensor_common::Kind;
 
-use crate::harness::Cgroup;
+use crate::harness::{Cgroup, Sensor};
 use crate::observer::Observer;
 
 /// Opens of a storm; an emulated machine, which needs minutes for as many, is told of fewer.
@@ -34,6 +35,43 @@ fn storm(cgroup: &Cgroup) -> u64 {
 
 /// A page, the least that there is.
 const RING_BYTES: u32 = 4096;
+
+#[test]
+fn the_first_loss_is_an_alert_that_names_the_blinded() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = directory.path().join("rules.yaml");
+    let rule = "- rule: R\n  desc: d\n  condition: evt.type in (open, openat) and fd.name = /none\n  output: o\n  \
+                priority: INFO\n";
+    std::fs::write(&rules, rule).unwrap();
+    let cgroup = Cgroup::new("blind");
+    let mut sensor = Sensor::start([
+        "run",
+        "--cgroup",
+        &format!("/{}", cgroup.name()),
+        "--rules",
+        rules.to_str().unwrap(),
+        "--set",
+        "metrics.enabled=false",
+        "--set",
+        "events.ring_size=65536",
+        "--output",
+        "json",
+    ]);
+    sensor.wait_for_message("watching");
+    // A reader that does not read leaves no doubt.
+    sensor.signal(Signal::STOP);
+    storm(&cgroup);
+    sensor.signal(Signal::CONT);
+    let alert = sensor.wait_for(|alert| alert["source"] == "internal");
+    assert_eq!(alert["rule"], "Sensor internal: events lost");
+    let lost = alert["output_fields"]["sensor.lost"].as_u64().unwrap();
+    let blinded = alert["output_fields"]["sensor.blinded"]["host"].as_u64().unwrap();
+    assert!(0 < blinded && blinded <= lost, "{alert}");
+    let ended = sensor.stop();
+    assert!(ended.status.success(), "{:?}", ended.stderr);
+    let balance = ended.stderr.last().unwrap();
+    assert!(balance.contains(" = ") && !balance.contains(" 0 lost"), "{balance}");
+}
 
 const KINDS: [Kind; 4] = [Kind::Fork, Kind::Exec, Kind::Exit, Kind::Open];
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::source::{Source, is_word, sources};
 
 /// A module and what it may name. `lib.rs` draws the same picture; each row names rows above it only.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("notify", &[]),
     ("probe", &[]),
     ("attribution", &[]),
@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("profile", &["probe", "event", "attribution"]),
     ("pipeline", &["probe", "event", "attribution"]),
     ("detect", &["probe", "event", "attribution", "fields", "rules", "alert"]),
+    ("blindness", &["probe", "attribution", "rules", "alert", "detect"]),
     ("driver", &["probe", "event", "attribution", "pipeline"]),
     ("cli", &["*"]),
 ];

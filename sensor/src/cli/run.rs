@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::attribution::cgroup::Scope;
+use crate::blindness::Blindness;
 use crate::cli::log::Log;
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
@@ -268,6 +269,7 @@ struct Agent {
     /// Evaluations and matches of each rule that metrics have.
     counted: Vec<(u64, u64)>,
     alerts: u64,
+    blindness: Blindness,
     grace: Duration,
 }
 
@@ -290,6 +292,7 @@ impl Agent {
             tally: Tally::default(),
             counted: Vec::new(),
             alerts: 0,
+            blindness: Blindness::default(),
             grace: config.general.shutdown_grace,
         }
     }
@@ -370,6 +373,18 @@ impl Agent {
         *self.outside.containers.lock().unwrap_or_else(PoisonError::into_inner) = containers;
     }
 
+    /// What was lost is an alert of its own.
+    fn tell_losses(&mut self, pipeline: &Pipeline, source: &Live) {
+        let counters = source.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ns = jiff::Timestamp::now().as_nanosecond().try_into().unwrap_or(i64::MAX);
+        let of = (self.detector.hostname(), now_ns);
+        let is_over = source.is_over();
+        if let Some(alert) = self.blindness.look(&counters, &pipeline.cgroups, of, is_over) {
+            self.alerts += 1;
+            self.outside.sinks.dispatch(alert);
+        }
+    }
+
     /// Takes a ruleset that another thread has finished loading.
     fn take_reloaded(&mut self) {
         let Some(reloading) = &self.reloading else { return };
@@ -435,6 +450,7 @@ impl Stages for Agent {
             source.watch(&wanted);
             self.report_probes(source);
         }
+        self.tell_losses(pipeline, source);
         notify(State::Watchdog);
     }
 

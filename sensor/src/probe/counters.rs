@@ -13,6 +13,7 @@ use super::wire::Wire;
 pub struct Counters {
     outcomes: PerCpuArray<MapData, u64>,
     run_queue: HashMap<MapData, u64, Wire<Histogram>>,
+    blinded: HashMap<MapData, u64, u64>,
 }
 
 impl Counters {
@@ -22,7 +23,9 @@ impl Counters {
         let wrong = |error: aya::maps::MapError| Error::Load(error.to_string());
         let outcomes = probes.ebpf.take_map("COUNTERS").ok_or_else(missing)?;
         let run_queue = probes.ebpf.take_map("RUN_QUEUE").ok_or_else(missing)?;
+        let blinded = probes.ebpf.take_map("BLINDED").ok_or_else(missing)?;
         Ok(Self {
+            blinded: HashMap::try_from(blinded).map_err(wrong)?,
             outcomes: PerCpuArray::try_from(outcomes).map_err(wrong)?,
             run_queue: HashMap::try_from(run_queue).map_err(wrong)?,
         })
@@ -31,6 +34,19 @@ impl Counters {
     /// One counter, summed over the processors.
     pub fn get(&self, kind: Kind, outcome: Outcome) -> u64 {
         self.outcomes.get(&slot(kind, outcome), 0).map_or(0, |values| values.iter().sum())
+    }
+
+    /// Records that did not arrive, summed over kinds, reasons and processors.
+    pub fn losses(&self) -> u64 {
+        let of = |kind: &Kind| {
+            Outcome::LOSSES.iter().map(|outcome| self.get(*kind, *outcome)).sum::<u64>()
+        };
+        Kind::KERNEL.iter().map(of).sum()
+    }
+
+    /// The same by cgroup id, for those that lost some of late.
+    pub fn blinded(&self) -> Vec<(u64, u64)> {
+        self.blinded.iter().filter_map(Result::ok).collect()
     }
 
     /// Run-queue waits by cgroup id.
