@@ -147,7 +147,7 @@ pub enum Filter {
     AllOf(u8, u64),
     /// The call failed.
     Failed,
-    /// The first datagram that goes to a peer, and every one to a DNS server's port.
+    /// The first datagram that goes to a peer; those to and from a DNS server's port all.
     FirstSent,
     /// The first datagram that comes from a peer.
     FirstReceived,

@@ -46,7 +46,7 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 96);
 
-/// What a record is about. `Process` and `Clock` never come from the kernel: the agent itself
+/// What a record is about. `Process`, `Clock` and `Users` never come from the kernel: the agent itself
 /// puts them at the head of a stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
@@ -66,10 +66,12 @@ pub enum Kind {
     Credentials = 11,
     /// A system call without a record of its own.
     Call = 12,
+    /// Names of users and groups: never from the kernel.
+    Users = 14,
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -82,6 +84,7 @@ impl Kind {
         Self::Call,
         Self::Process,
         Self::Clock,
+        Self::Users,
     ];
 
     /// One more than the largest number, with room to grow: what tables by kind are long.
@@ -103,6 +106,7 @@ impl Kind {
             Self::Sample => "sample",
             Self::Process => "process",
             Self::Clock => "clock",
+            Self::Users => "users",
             Self::Credentials => "credentials",
             Self::Call => "call",
         }

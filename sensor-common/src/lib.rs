@@ -24,5 +24,6 @@ pub mod open;
 pub mod path;
 pub mod sample;
 pub mod syscall;
+pub mod users;
 
 pub use header::{Header, Kind};

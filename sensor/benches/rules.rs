@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use sensor::attribution::Attribution;
 use sensor::event::connect::{Connect, Peer};
 use sensor::event::detail::Detail;
+use sensor::event::names::Names;
 use sensor::event::open::Open;
 use sensor::event::process::{Process, ProcessId, ProcessTable, Program, Strings};
 use sensor::event::{Event, Thread};
@@ -48,6 +49,7 @@ const OPENS: &[(&str, u32)] = &[
 
 fn main() {
     let table = lineage();
+    let names = Names::default();
     let process = process("node", 30, 20);
     let attribution = Attribution::default();
     for (name, ruleset) in rulesets() {
@@ -64,6 +66,7 @@ fn main() {
                 thread: Thread { tid: 30, vpid: 30, ..Thread::default() },
                 process: &process,
                 processes: &table,
+                names: &names,
                 attribution: &attribution,
                 detail: detail(number),
             };

@@ -354,6 +354,11 @@ impl Live {
             {
                 pass(&process, tee, tee_error, pipeline, stages);
             }
+            if let Some(header) = pipeline.lacks_users(bytes)
+                && let Some(users) = proc.users(&header)
+            {
+                pass(&users, tee, tee_error, pipeline, stages);
+            }
             pass(bytes, tee, tee_error, pipeline, stages);
         })
     }

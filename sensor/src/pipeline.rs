@@ -3,6 +3,7 @@
 //! One thread owns all of it. Records come from the ring or from a capture; what this module does
 //! with them is the same.
 
+use sensor_common::call::Filter;
 use sensor_common::cgroup::Change;
 use sensor_common::{Header, Kind};
 use zerocopy::FromBytes as _;
@@ -15,13 +16,16 @@ use crate::event::connect::Connect;
 use crate::event::credentials::Credentials;
 use crate::event::decode::{Malformed, Record, decode};
 use crate::event::detail::Detail;
+use crate::event::dns;
 use crate::event::exec::Exec;
 use crate::event::exit::Exit;
 use crate::event::fork::Fork;
+use crate::event::names::{self, Names};
 use crate::event::oom::Oom;
 use crate::event::open::Open;
 use crate::event::path::from_components;
 use crate::event::process::{Process, ProcessTable, id};
+use crate::event::socket::Address;
 use crate::event::{Event, Thread};
 
 /// What was made of the records so far; the right side of the loss equation.
@@ -64,6 +68,7 @@ impl Tally {
 pub struct Pipeline {
     pub processes: ProcessTable,
     pub cgroups: Cache,
+    names: Names,
     pub tally: Tally,
     events: u64,
     clock_offset_ns: i64,
@@ -78,6 +83,7 @@ impl Pipeline {
         Self {
             processes: ProcessTable::default(),
             cgroups,
+            names: Names::default(),
             tally: Tally::default(),
             events: 0,
             clock_offset_ns: 0,
@@ -91,7 +97,7 @@ impl Pipeline {
     pub fn lacks(&mut self, bytes: &[u8]) -> Option<Header> {
         let (header, _) = Header::read_from_prefix(bytes).ok()?;
         match header.kind()? {
-            Kind::Exec | Kind::Process | Kind::Clock | Kind::Sample => None,
+            Kind::Exec | Kind::Process | Kind::Clock | Kind::Users | Kind::Sample => None,
             Kind::Fork
             | Kind::Exit
             | Kind::Open
@@ -101,6 +107,20 @@ impl Pipeline {
             | Kind::Cgroup
             | Kind::Call => self.processes.seen(&header).is_none().then_some(header),
         }
+    }
+
+    /// The header of a record about a process of a container whose users are not known, or have not
+    /// been looked at for a while.
+    pub fn lacks_users(&mut self, bytes: &[u8]) -> Option<Header> {
+        let (header, _) = Header::read_from_prefix(bytes).ok()?;
+        self.cgroups.find(header.cgroup_id);
+        let place = names::place(self.cgroups.get(header.cgroup_id));
+        if !self.names.lacks_users(place, header.boot_ns) {
+            return None;
+        }
+        // Whether or not they can be read: not again at once.
+        self.names.learn_users(place, b"", b"", header.boot_ns);
+        Some(header)
     }
 
     /// Takes one record in; hands `on_event` what became of it, if it is an event.
@@ -134,6 +154,22 @@ impl Pipeline {
             Record::Fork { fork, .. } => self.processes.forked(fork),
             Record::Exec(exec) | Record::Process(exec) => self.processes.executed(exec),
             Record::Clock(clock) => self.clock_offset_ns = clock.offset_ns,
+            Record::Users { users, passwd, group } => {
+                let place = names::place(self.cgroups.get(users.header.cgroup_id));
+                self.names.learn_users(place, passwd, group, self.now_boot_ns);
+            }
+            Record::Call { call, row, parts } if row.filter == Filter::FirstReceived => {
+                let port = match Address::parse(parts.address) {
+                    Some(Address::Inet((_, port))) => port,
+                    _ => call.socket.remote_port,
+                };
+                if port == dns::PORT
+                    && let Some(message) = dns::parse(parts.data)
+                {
+                    self.names.learn_host(&message.name, &message.addresses);
+                }
+            }
+            Record::Call { .. } => {}
             Record::Cgroup { cgroup, change: Change::Made | Change::Existing, path } => {
                 self.cgroups.made(cgroup.id, &String::from_utf8_lossy(path));
             }
@@ -143,7 +179,6 @@ impl Pipeline {
             | Record::Connect(_)
             | Record::Credentials { .. }
             | Record::Oom { .. }
-            | Record::Call { .. }
             | Record::Sample(_) => {}
         }
     }
@@ -192,6 +227,7 @@ impl Pipeline {
             Record::Cgroup { change: Change::Existing, .. }
             | Record::Sample(_)
             | Record::Process(_)
+            | Record::Users { .. }
             | Record::Clock(_) => return,
             Record::Cgroup { cgroup, change, path } => (
                 &cgroup.header,
@@ -216,6 +252,7 @@ impl Pipeline {
             thread: Thread::new(header),
             process,
             processes: &self.processes,
+            names: &self.names,
             attribution: self.cgroups.get(header.cgroup_id).unwrap_or(&Attribution::HOST),
             detail,
         });

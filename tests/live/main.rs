@@ -9,6 +9,7 @@ mod prototypes;
 mod exec;
 mod open;
 mod calls;
+mod names;
 mod connect;
 mod credentials;
 mod oom;

@@ -277,7 +277,7 @@ fn is_repeated(plan: &Plan, exit: &Exit) -> bool {
             flow.remote.copy_from_slice(&address[8..24]);
         }
     }
-    if plan.filter == filter::FIRST_SENT && flow.port == DNS_PORT {
+    if flow.port == DNS_PORT {
         return false;
     }
     // SAFETY: the value is not kept.

@@ -41,7 +41,7 @@ impl Display for Compact<'_> {
             Detail::Credentials(credentials) => identified(credentials, f),
             Detail::Oom(oom) => killed(oom, f),
             Detail::Cgroup(cgroup) => write!(f, "{}", text(cgroup.path)),
-            Detail::Call(call) => called(call, f),
+            Detail::Call(call) => called(event, call, f),
         }
     }
 }
@@ -141,13 +141,13 @@ fn killed(oom: &Oom<'_>, f: &mut Formatter<'_>) -> fmt::Result {
 }
 
 /// What was passed, without the result where that says nothing.
-fn called(call: &Call<'_>, f: &mut Formatter<'_>) -> fmt::Result {
+fn called(event: &Event<'_>, call: &Call<'_>, f: &mut Formatter<'_>) -> fmt::Result {
     let mut first = true;
     let mut value = Vec::new();
     for name in fields::call::names_of(call) {
         value.clear();
         let is_result = name == "res" || (name == "fd" && call.result() < 0);
-        if is_result || !fields::call::text(call, name, &mut value) {
+        if is_result || !fields::call::text(event, call, name, &mut value) {
             continue;
         }
         if !first {

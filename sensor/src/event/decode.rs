@@ -10,6 +10,7 @@ use sensor_common::exit::Exit;
 use sensor_common::fork::{self, Fork};
 use sensor_common::oom::Oom;
 use sensor_common::open::{Call, Open};
+use sensor_common::users::Users;
 use sensor_common::{Header, Kind};
 use zerocopy::FromBytes;
 
@@ -54,6 +55,11 @@ pub enum Record<'a> {
     Sample(&'a [u8]),
     Process(ExecRecord<'a>),
     Clock(Clock),
+    Users {
+        users: Users,
+        passwd: &'a [u8],
+        group: &'a [u8],
+    },
 }
 
 /// An exec, or a process that already ran.
@@ -132,6 +138,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         Kind::Call => call(bytes),
         Kind::Sample => Ok(Record::Sample(bytes)),
         Kind::Clock => Ok(Record::Clock(Parts::fixed(bytes)?.0)),
+        Kind::Users => {
+            let (users, mut parts) = Parts::fixed::<Users>(bytes)?;
+            let (passwd, group) = (parts.take(users.passwd_len)?, parts.take(users.group_len)?);
+            Ok(Record::Users { users, passwd, group })
+        }
     }
 }
 

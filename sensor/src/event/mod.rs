@@ -14,11 +14,14 @@ pub mod oom;
 pub mod cgroup;
 pub mod detail;
 pub mod process;
+pub mod names;
+pub mod dns;
 
 use sensor_common::Header;
 
 use crate::attribution::Attribution;
 use crate::event::detail::Detail;
+use crate::event::names::Names;
 use crate::event::process::{Process, ProcessTable};
 
 /// Text from the kernel: usually UTF-8, never guaranteed to be.
@@ -38,6 +41,8 @@ pub struct Event<'a> {
     /// The process; its ancestors are found through `processes`.
     pub process: &'a Process,
     pub processes: &'a ProcessTable,
+    /// What users, groups and hosts are called.
+    pub names: &'a Names,
     /// The container, pod or unit of the cgroup.
     pub attribution: &'a Attribution,
     pub detail: Detail<'a>,

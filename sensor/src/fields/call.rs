@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 
-use sensor_common::call::What;
+use sensor_common::call::{Format, What};
 
+use crate::event::Event;
 use crate::event::call::{Call, File};
 use crate::event::socket::{Address, Socket};
-use crate::fields::{Value, flags, names};
+use crate::fields::{Value, flags, names, user};
 
 /// The names of the parameters, in order.
 pub fn names_of<'a>(call: &Call<'a>) -> impl Iterator<Item = &'static str> + use<'a> {
@@ -14,7 +15,7 @@ pub fn names_of<'a>(call: &Call<'a>) -> impl Iterator<Item = &'static str> + use
 }
 
 /// One parameter as text; false when the call has none of this name.
-pub fn text(call: &Call<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+pub fn text(event: &Event<'_>, call: &Call<'_>, name: &str, out: &mut Vec<u8>) -> bool {
     let Some(what) = what(call, name) else { return false };
     match what {
         What::Result => match call.result() {
@@ -25,6 +26,8 @@ pub fn text(call: &Call<'_>, name: &str, out: &mut Vec<u8>) -> bool {
             0.. => descriptor(call, out),
             error => names::errno(error.unsigned_abs(), out),
         },
+        What::Number(arg, Format::Uid) => user::write_user(event, id(call, arg), out),
+        What::Number(arg, Format::Gid) => user::write_group(event, id(call, arg), out),
         What::Number(arg, format) => flags::write(format, argument(call, arg), out),
         What::Fd(_) => descriptor(call, out),
         What::WorkingDirectory => match &call.file {
@@ -77,6 +80,12 @@ fn argument(call: &Call<'_>, arg: u8) -> u64 {
 #[expect(clippy::cast_possible_truncation, reason = "the kernel reads 32 bits as well")]
 fn int(call: &Call<'_>, arg: u8) -> i64 {
     (argument(call, arg) as i32).into()
+}
+
+/// A user's or group's.
+#[expect(clippy::cast_possible_truncation, reason = "the kernel reads 32 bits as well")]
+fn id(call: &Call<'_>, arg: u8) -> u32 {
+    argument(call, arg) as u32
 }
 
 fn number(number: i64, out: &mut Vec<u8>) {

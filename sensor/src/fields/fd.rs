@@ -134,14 +134,26 @@ pub const FIELDS: &[Field] = &[
         }),
         "Container id and `fd.directory`.",
     ),
-    Field::new("fd.cip.name", Missing(Type::Text), "Domain name of the client's address."),
-    Field::new("fd.sip.name", Missing(Type::Text), "Domain name of the server's address."),
+    Field::new(
+        "fd.cip.name",
+        Str(|e| e.names.host(client(e)?.0)),
+        "Domain name of the client's address.",
+    ),
+    Field::new(
+        "fd.sip.name",
+        Str(|e| e.names.host(server(e)?.0)),
+        "Domain name of the server's address.",
+    ),
     Field::new(
         "fd.lip.name",
-        Missing(Type::Text),
+        Str(|e| e.names.host(local(e)?.0)),
         "Domain name of the address at this host's end.",
     ),
-    Field::new("fd.rip.name", Missing(Type::Text), "Domain name of the address at the other end."),
+    Field::new(
+        "fd.rip.name",
+        Str(|e| e.names.host(remote(e)?.0)),
+        "Domain name of the address at the other end.",
+    ),
     Field::new(
         "fd.dev",
         Int64(|e| device(e).map(|device| i64::from(encoded(device)))),

@@ -14,7 +14,7 @@ use crate::event::exit::Exit;
 use crate::event::open::Open;
 use crate::event::process::Process;
 use crate::fields::proc::kib;
-use crate::fields::{Argument, Type, Value, call, fd, flags, names, proc};
+use crate::fields::{Argument, Type, Value, call, fd, flags, names, proc, user};
 
 /// Parameters that hold numbers in some event of Falco's table.
 const NUMBERS: &str = "res fd fd1 fd2 fd_in fd_out dirfd olddirfd newdirfd olddir newdir linkdirfd \
@@ -197,11 +197,11 @@ fn named_text(event: &Event<'_>, name: &str, out: &mut Vec<u8>) -> bool {
     match &event.detail {
         Detail::Open(open) => open_text(open, name, out),
         Detail::Connect(connect) => connect_text(connect, name, out),
-        Detail::Credentials(credentials) => credentials_text(credentials, name, out),
+        Detail::Credentials(credentials) => credentials_text(event, credentials, name, out),
         Detail::Fork(_) if name == "res" => number(result(event), out),
         Detail::Exec(_) | Detail::Fork(_) => exec_text(event, name, out),
         Detail::Exit(exit) => number(exit_number(exit, name), out),
-        Detail::Call(call) => call::text(call, name, out),
+        Detail::Call(call) => call::text(event, call, name, out),
         Detail::Oom(_) | Detail::Cgroup(_) => false,
     }
 }
@@ -297,13 +297,25 @@ fn credentials_number(credentials: &Credentials<'_>, name: &str) -> Option<i128>
     })
 }
 
-fn credentials_text(credentials: &Credentials<'_>, name: &str, out: &mut Vec<u8>) -> bool {
+fn credentials_text(
+    event: &Event<'_>,
+    credentials: &Credentials<'_>,
+    name: &str,
+    out: &mut Vec<u8>,
+) -> bool {
     match (name, credentials_number(credentials, name)) {
         ("res", _) if credentials.result < 0 => {
             names::errno(credentials.result.unsigned_abs(), out);
         }
         ("cap_inheritable" | "cap_permitted" | "cap_effective", Some(set)) => {
             names::capabilities(u64::try_from(set).unwrap_or(0), out);
+        }
+        // Ids are 32 bits; -1 is the largest.
+        ("uid" | "ruid" | "euid" | "suid" | "fsuid", Some(uid)) => {
+            user::write_user(event, u32::try_from(uid).unwrap_or(u32::MAX), out);
+        }
+        ("gid" | "rgid" | "egid" | "sgid" | "fsgid", Some(gid)) => {
+            user::write_group(event, u32::try_from(gid).unwrap_or(u32::MAX), out);
         }
         (_, value) => return number(value, out),
     }

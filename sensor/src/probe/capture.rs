@@ -21,6 +21,7 @@ use sensor_common::header::RECORD_MAX;
 use sensor_common::oom::Oom;
 use sensor_common::open::Open;
 use sensor_common::sample::Sample;
+use sensor_common::users::Users;
 use sensor_common::{Header, Kind};
 use serde::{Deserialize, Serialize};
 use zerocopy::FromBytes as _;
@@ -65,6 +66,7 @@ const fn fixed_len(kind: Kind) -> usize {
         Kind::Sample => size_of::<Sample>(),
         Kind::Credentials => size_of::<Credentials>(),
         Kind::Call => size_of::<Call>(),
+        Kind::Users => size_of::<Users>(),
         Kind::Clock => size_of::<Clock>(),
     }
 }

@@ -20,6 +20,7 @@ pub mod sampler;
 pub mod capture;
 pub mod proc;
 pub mod record;
+mod users;
 mod wire;
 
 use std::io;

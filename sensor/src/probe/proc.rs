@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use sensor_common::credentials::Identity;
 use sensor_common::exec::{Exec, Resources, STRINGS_MAX};
+use sensor_common::header::Header;
 use sensor_common::path::DELETED;
 use zerocopy::FromZeros as _;
 
 use super::record::{self, ExecParts};
+use super::users;
 
 /// Jiffies a second in /proc: `USER_HZ`, 100 on every architecture that Linux runs on today.
 const USER_HZ: u64 = 100;
@@ -43,6 +45,11 @@ impl Proc {
     /// Limited to the processes of a cgroup, their ancestors outside it left out.
     pub fn only(scope: impl Into<PathBuf>) -> Self {
         Self { scope: Some(scope.into()), only: true, ..Self::default() }
+    }
+
+    /// The users of a process's container, as it sees them.
+    pub fn users(&self, then: &Header) -> Option<Vec<u8>> {
+        users::record(&self.root, then)
     }
 
     /// A record for every process that can be read, parents before children as far as pids tell.

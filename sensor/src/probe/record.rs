@@ -5,6 +5,7 @@ use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
 use sensor_common::exec::Exec;
 use sensor_common::header::{COMM_LEN, Header};
+use sensor_common::users::Users;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 /// The variable parts of an exec record, in order.
@@ -44,6 +45,15 @@ pub fn process(mut exec: Exec, parts: &ExecParts<'_>) -> Vec<u8> {
     let variable = [parts.filename, parts.exe, parts.cwd, parts.argv, parts.env].concat();
     finish(&mut exec.header, Kind::Process, size_of::<Exec>() + variable.len());
     [exec.as_bytes(), &variable].concat()
+}
+
+/// The users and groups of the container of a cgroup, as columns of its own files.
+pub fn users(cgroup_id: u64, passwd: &[u8], group: &[u8]) -> Vec<u8> {
+    let mut users = Users::new_zeroed();
+    users.header.cgroup_id = cgroup_id;
+    (users.passwd_len, users.group_len) = (len(passwd.len()), len(group.len()));
+    finish(&mut users.header, Kind::Users, size_of::<Users>() + passwd.len() + group.len());
+    [users.as_bytes(), passwd, group].concat()
 }
 
 /// A name as the kernel keeps it: cut to 15 bytes, NUL-padded.
