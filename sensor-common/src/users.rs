@@ -13,7 +13,9 @@ pub const FILE_MAX: usize = 128 * 1024;
 #[repr(C)]
 pub struct Users {
     pub header: Header,
+    /// Device and inode of the root directory: another means other files.
+    pub root: [u64; 2],
     pub passwd_len: u32,
     pub group_len: u32,
 }
-const _: () = assert!(size_of::<Users>() == size_of::<Header>() + 8);
+const _: () = assert!(size_of::<Users>() == size_of::<Header>() + 24);

@@ -354,8 +354,8 @@ impl Live {
             {
                 pass(&process, tee, tee_error, pipeline, stages);
             }
-            if let Some(header) = pipeline.lacks_users(bytes)
-                && let Some(users) = proc.users(&header)
+            if let Some((header, known)) = pipeline.lacks_users(bytes)
+                && let Some(users) = proc.users(&header, known)
             {
                 pass(&users, tee, tee_error, pipeline, stages);
             }

@@ -109,18 +109,21 @@ impl Pipeline {
         }
     }
 
-    /// The header of a record about a process of a container whose users are not known, or have not
-    /// been looked at for a while.
-    pub fn lacks_users(&mut self, bytes: &[u8]) -> Option<Header> {
+    /// The header of a record about a process of a container whose users should be looked at, and
+    /// the root directory below which they were found before, if another is the only reason to.
+    ///
+    /// The first that runs in a container is its runtime, still with the host's root: so every
+    /// execution there is a reason to look whether the root is another by now.
+    pub fn lacks_users(&mut self, bytes: &[u8]) -> Option<(Header, Option<[u64; 2]>)> {
         let (header, _) = Header::read_from_prefix(bytes).ok()?;
         self.cgroups.find(header.cgroup_id);
         let place = names::place(self.cgroups.get(header.cgroup_id));
-        if !self.names.lacks_users(place, header.boot_ns) {
-            return None;
+        if self.names.lacks_users(place, header.boot_ns) {
+            self.names.looked(place, header.boot_ns);
+            return Some((header, None));
         }
-        // Whether or not they can be read: not again at once.
-        self.names.learn_users(place, b"", b"", header.boot_ns);
-        Some(header)
+        let is_exec = header.kind() == Some(Kind::Exec) && !place.is_empty();
+        is_exec.then(|| (header, self.names.root(place)))
     }
 
     /// Takes one record in; hands `on_event` what became of it, if it is an event.
@@ -156,7 +159,7 @@ impl Pipeline {
             Record::Clock(clock) => self.clock_offset_ns = clock.offset_ns,
             Record::Users { users, passwd, group } => {
                 let place = names::place(self.cgroups.get(users.header.cgroup_id));
-                self.names.learn_users(place, passwd, group, self.now_boot_ns);
+                self.names.learn_users(place, users.root, (passwd, group), self.now_boot_ns);
             }
             Record::Call { call, row, parts } if row.filter == Filter::FirstReceived => {
                 let port = match Address::parse(parts.address) {
@@ -169,11 +172,11 @@ impl Pipeline {
                     self.names.learn_host(&message.name, &message.addresses);
                 }
             }
-            Record::Call { .. } => {}
             Record::Cgroup { cgroup, change: Change::Made | Change::Existing, path } => {
                 self.cgroups.made(cgroup.id, &String::from_utf8_lossy(path));
             }
             Record::Cgroup { change: Change::Removed, .. }
+            | Record::Call { .. }
             | Record::Exit(_)
             | Record::Open { .. }
             | Record::Connect(_)

@@ -36,7 +36,7 @@ const CASES: &[Case] = &[
     case("fchmodat2", "", r#"-100, "file", 0600, 0x100"#, &["AT_FDCWD", "filename=file", "flags=AT_SYMLINK_NOFOLLOW"]),
     case("chown", "", r#""none", 1, 2"#, &["res=ENOENT", "path=none", "uid=", "gid="]),
     case("lchown", "", r#""none", -1, 2"#, &["path=none", "uid=-1"]),
-    case("fchown", "open(F, '<file')", "fileno(F), 0, 0", &["(<f>{dir}/file)", "uid=0"]),
+    case("fchown", "open(F, '<file')", "fileno(F), 0, 0", &["(<f>{dir}/file)", "uid=root", "gid=root"]),
     case("fchownat", "", r#"-100, "none", 1, 2, 0"#, &["pathname=none"]),
     case("unlink", "", r#""none""#, &["res=ENOENT", "path=none"]),
     case("unlinkat", "mkdir 'gone'", r#"-100, "gone", 0x200"#, &["res=0", "name=gone", "flags=AT_REMOVEDIR"]),

@@ -1,4 +1,4 @@
-//! What numbers are called: users by the files below the process's own root.
+//! What numbers are called: users by the files below the root of their own container.
 
 use std::fs;
 use std::path::Path;
@@ -24,8 +24,15 @@ fn users_have_the_names_of_their_own_root() {
     let directory = tempfile::tempdir().unwrap();
     let root = root(directory.path());
     let cgroup = Cgroup::new("users");
-    let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Call]);
-    cgroup.run(&["chroot", &root, "/bin/busybox", "chown", "4711:4712", "/none"]);
+    // What the kernel and the sensor know a container by is its control group.
+    let container = cgroup.path().join(format!("docker-{}.scope", "0123abcd".repeat(8)));
+    fs::create_dir(&container).unwrap();
+    let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Call, Kind::Cgroup]);
+    let script = format!(
+        "echo $$ > {}/cgroup.procs && chroot {root} /bin/busybox chown 4711:4712 /none",
+        container.display()
+    );
+    cgroup.run(&["sh", "-c", &script]);
     let is_chown = |what: &What| {
         matches!(what, What::Call { name, arguments, .. }
             if name.contains("chown") && arguments.contains("uid=builder gid=builders"))
@@ -35,4 +42,5 @@ fn users_have_the_names_of_their_own_root() {
     let What::Call { paths, .. } = seen.what else { unreachable!("it is a call") };
     assert_eq!(paths, [format!("{}/none", fs::canonicalize(&root).unwrap().display())]);
     observer.stop();
+    fs::remove_dir(container).unwrap();
 }

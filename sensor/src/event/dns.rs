@@ -120,7 +120,7 @@ mod tests {
             }
         );
         // The second answer is cut off.
-        assert_eq!(parse(&ANSWER[..ANSWER.len() - 1]).unwrap().addresses, []);
+        assert!(parse(&ANSWER[..ANSWER.len() - 1]).unwrap().addresses.is_empty());
     }
 
     #[test]

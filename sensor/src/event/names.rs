@@ -21,8 +21,10 @@ pub struct Names {
 /// The users and groups of one container, or of the host.
 #[derive(Debug, Default)]
 pub struct Users {
-    users: HashMap<u32, User>,
-    groups: HashMap<u32, Text>,
+    by_uid: HashMap<u32, User>,
+    by_gid: HashMap<u32, Text>,
+    /// Device and inode of the root directory that they lie below.
+    root: [u64; 2],
     /// When they were read, nanoseconds since boot.
     read_boot_ns: u64,
 }
@@ -46,8 +48,14 @@ const FRESH_NS: u64 = 30_000_000_000;
 
 impl Names {
     /// Takes in the users of a container, or of the host, whose id is empty.
-    pub fn learn_users(&mut self, place: &str, passwd: &[u8], group: &[u8], read_boot_ns: u64) {
-        let mut users = Users { read_boot_ns, ..Users::default() };
+    pub fn learn_users(
+        &mut self,
+        place: &str,
+        root: [u64; 2],
+        (passwd, group): (&[u8], &[u8]),
+        read_boot_ns: u64,
+    ) {
+        let mut users = Users { root, read_boot_ns, ..Users::default() };
         for line in passwd.split(|byte| *byte == b'\n') {
             let mut columns = line.split(|byte| *byte == b':');
             let mut next = || columns.next().unwrap_or_default();
@@ -55,14 +63,14 @@ impl Names {
             if let Some(uid) = number(uid) {
                 let user = User { name: name.into(), home: home.into(), shell: shell.into() };
                 // The first line of a number wins, as for the C library.
-                users.users.entry(uid).or_insert(user);
+                users.by_uid.entry(uid).or_insert(user);
             }
         }
         for line in group.split(|byte| *byte == b'\n') {
             let mut columns = line.split(|byte| *byte == b':');
             let name = columns.next().unwrap_or_default();
             if let Some(gid) = columns.next().and_then(number) {
-                users.groups.entry(gid).or_insert_with(|| name.into());
+                users.by_gid.entry(gid).or_insert_with(|| name.into());
             }
         }
         self.users.insert(place.into(), users);
@@ -75,12 +83,25 @@ impl Names {
             .is_none_or(|users| now_boot_ns.saturating_sub(users.read_boot_ns) > FRESH_NS)
     }
 
+    /// The root directory below which the users of this container were read.
+    pub fn root(&self, place: &str) -> Option<[u64; 2]> {
+        self.users.get(place).map(|users| users.root)
+    }
+
+    /// Marks the users of this container as looked at, whatever came of it.
+    pub fn looked(&mut self, place: &str, now_boot_ns: u64) {
+        match self.users.entries.get_mut(place) {
+            Some(users) => users.read_boot_ns = now_boot_ns,
+            None => self.learn_users(place, [0; 2], (b"", b""), now_boot_ns),
+        }
+    }
+
     pub fn user(&self, place: &str, uid: u32) -> Option<&User> {
-        self.users.get(place)?.users.get(&uid)
+        self.users.get(place)?.by_uid.get(&uid)
     }
 
     pub fn group(&self, place: &str, gid: u32) -> Option<&[u8]> {
-        self.users.get(place)?.groups.get(&gid).map(|name| &**name)
+        self.users.get(place)?.by_gid.get(&gid).map(|name| &**name)
     }
 
     /// Takes in what somebody was told about a name.
@@ -142,8 +163,10 @@ mod tests {
     fn users_are_those_of_their_container() {
         let mut names = Names::default();
         assert!(names.lacks_users("web", 1));
-        names.learn_users("", b"root:0:0:/root:/bin/sh\n", b"adm:4\n", 1);
-        names.learn_users("web", b"app:1000:1000:/app:/bin/ash\ntwin:1000:1:/:/\nx:y\n", b"", 1);
+        names.learn_users("", [0; 2], (b"root:0:0:/root:/bin/sh\n", b"adm:4\n"), 1);
+        let passwd = b"app:1000:1000:/app:/bin/ash\ntwin:1000:1:/:/\nx:y\n";
+        names.learn_users("web", [1, 2], (passwd, b""), 1);
+        assert_eq!(names.root("web"), Some([1, 2]));
         let name = |place: &str, uid| names.user(place, uid).map(|user| user.name.to_vec());
         assert_eq!(name("", 0), Some(b"root".to_vec()));
         assert_eq!(name("web", 1000), Some(b"app".to_vec()));

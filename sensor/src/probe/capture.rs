@@ -243,7 +243,10 @@ mod tests {
             (whole[..20].to_vec(), "no readable description"),
             (
                 String::from_utf8_lossy(&whole)
-                    .replace("\"clock\":80", "\"clock\":72")
+                    .replace(
+                        &format!("\"clock\":{}", size_of::<sensor_common::clock::Clock>()),
+                        "\"clock\":72",
+                    )
                     .into_bytes(),
                 "records of kind clock are laid out differently",
             ),

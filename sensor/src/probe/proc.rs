@@ -47,9 +47,12 @@ impl Proc {
         Self { scope: Some(scope.into()), only: true, ..Self::default() }
     }
 
-    /// The users of a process's container, as it sees them.
-    pub fn users(&self, then: &Header) -> Option<Vec<u8>> {
-        users::record(&self.root, then)
+    /// The users of a process's container, as it sees them, unless its root is the known one.
+    pub fn users(&self, then: &Header, known: Option<[u64; 2]>) -> Option<Vec<u8>> {
+        if self.only {
+            return None;
+        }
+        users::record(&self.root, then, known)
     }
 
     /// A record for every process that can be read, parents before children as far as pids tell.

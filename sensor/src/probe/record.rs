@@ -48,8 +48,9 @@ pub fn process(mut exec: Exec, parts: &ExecParts<'_>) -> Vec<u8> {
 }
 
 /// The users and groups of the container of a cgroup, as columns of its own files.
-pub fn users(cgroup_id: u64, passwd: &[u8], group: &[u8]) -> Vec<u8> {
+pub fn users(cgroup_id: u64, root: [u64; 2], passwd: &[u8], group: &[u8]) -> Vec<u8> {
     let mut users = Users::new_zeroed();
+    users.root = root;
     users.header.cgroup_id = cgroup_id;
     (users.passwd_len, users.group_len) = (len(passwd.len()), len(group.len()));
     finish(&mut users.header, Kind::Users, size_of::<Users>() + passwd.len() + group.len());

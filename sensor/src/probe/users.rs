@@ -17,11 +17,17 @@ use super::record;
 /// A filesystem in user space may answer late or never.
 const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 
-/// The record about the users of a process's container; `None` when neither file can be read.
-pub(super) fn record(proc: &Path, then: &Header) -> Option<Vec<u8>> {
+/// The record about the users of a process's container; `None` when its root is the known one, or
+/// when neither file can be read.
+pub(super) fn record(proc: &Path, then: &Header, known: Option<[u64; 2]>) -> Option<Vec<u8>> {
     let root = proc.join(then.tgid.to_string()).join("root");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = open(&root, flags, Mode::empty()).ok()?;
+    let stat = fstat(&root).ok()?;
+    let identity = [stat.st_dev, stat.st_ino];
+    if known == Some(identity) {
+        return None;
+    }
     let magic = fstatfs(&root).ok()?.f_type;
     if u64::try_from(magic).is_ok_and(|magic| magic == FUSE_SUPER_MAGIC) {
         return None;
@@ -41,7 +47,8 @@ pub(super) fn record(proc: &Path, then: &Header) -> Option<Vec<u8>> {
     if passwd.is_none() && group.is_none() {
         return None;
     }
-    Some(record::users(then.cgroup_id, &passwd.unwrap_or_default(), &group.unwrap_or_default()))
+    let (passwd, group) = (passwd.unwrap_or_default(), group.unwrap_or_default());
+    Some(record::users(then.cgroup_id, identity, &passwd, &group))
 }
 
 /// Some columns of each line. Passwords and people's names are nobody's business.

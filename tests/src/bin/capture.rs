@@ -17,6 +17,7 @@ use sensor::probe::capture::{Origin, Writer};
 use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
 use sensor::probe::wanted::Wanted;
+use sensor_common::Kind;
 use sensor_common::config::Config;
 
 const GROUP: &str = "sensor-capture";
@@ -46,12 +47,8 @@ fn capture(group: &Group, script: &Path, directory: &Path, file: &Path) -> Resul
         ..Config::default()
     };
     // The same hooks on every kernel.
-    let settings = Settings {
-        config,
-        wanted: Wanted::everything(),
-        ring_bytes: RING_BYTES,
-        hooks: Hooks::Exit,
-    };
+    let settings =
+        Settings { config, wanted: wanted(), ring_bytes: RING_BYTES, hooks: Hooks::Exit };
     let mut live = Live::start(&settings, Proc::only(&group.scope.path))?;
     live.tee(Writer::create(file, &origin())?);
     let mut pipeline = Pipeline::new(Cache::default());
@@ -119,4 +116,10 @@ impl Stages for Nothing {
     fn event(&mut self, _event: &Event<'_>) {}
 
     fn tick(&mut self, _pipeline: &mut Pipeline, _source: &mut Live) {}
+}
+
+/// What has a kind of its own. Calls of the table also tell of the shell that enters the group.
+fn wanted() -> Wanted {
+    let kinds = Kind::KERNEL.iter().copied();
+    Wanted::of(kinds.filter(|kind| !matches!(kind, Kind::Sample | Kind::Call)))
 }
