@@ -46,8 +46,8 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 96);
 
-/// What a record is about. `Process` and `Clock` never come from the kernel: the agent itself
-/// puts them at the head of a stream, so that a capture holds all that a replay needs.
+/// What a record is about. `Process`, `Clock` and `Container` never come from the kernel: the agent
+/// itself puts them into the stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
 pub enum Kind {
@@ -66,10 +66,12 @@ pub enum Kind {
     Credentials = 11,
     /// A system call without a record of its own.
     Call = 12,
+    /// What is known of a container.
+    Container = 13,
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -82,6 +84,7 @@ impl Kind {
         Self::Call,
         Self::Process,
         Self::Clock,
+        Self::Container,
     ];
 
     /// One more than the largest number, with room to grow: what tables by kind are long.
@@ -105,6 +108,7 @@ impl Kind {
             Self::Clock => "clock",
             Self::Credentials => "credentials",
             Self::Call => "call",
+            Self::Container => "container",
         }
     }
 

@@ -4,6 +4,7 @@ use sensor_common::call::{self as wire, Row, TEXTS};
 use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
 use sensor_common::connect::Connect;
+use sensor_common::container::{Container, Stage};
 use sensor_common::credentials::{self, Credentials};
 use sensor_common::exec::Exec;
 use sensor_common::exit::Exit;
@@ -54,6 +55,11 @@ pub enum Record<'a> {
     Sample(&'a [u8]),
     Process(ExecRecord<'a>),
     Clock(Clock),
+    Container {
+        container: Container,
+        stage: Stage,
+        json: &'a [u8],
+    },
 }
 
 /// An exec, or a process that already ran.
@@ -132,6 +138,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
         Kind::Call => call(bytes),
         Kind::Sample => Ok(Record::Sample(bytes)),
         Kind::Clock => Ok(Record::Clock(Parts::fixed(bytes)?.0)),
+        Kind::Container => {
+            let (container, mut parts) = Parts::fixed::<Container>(bytes)?;
+            let stage = container.stage().ok_or(Malformed::Value)?;
+            Ok(Record::Container { stage, json: parts.take(container.json_len)?, container })
+        }
     }
 }
 

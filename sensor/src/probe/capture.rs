@@ -13,6 +13,7 @@ use sensor_common::call::table::CALLS;
 use sensor_common::cgroup::Cgroup;
 use sensor_common::clock::Clock;
 use sensor_common::connect::Connect;
+use sensor_common::container::Container;
 use sensor_common::credentials::Credentials;
 use sensor_common::exec::Exec;
 use sensor_common::exit::Exit;
@@ -66,6 +67,7 @@ const fn fixed_len(kind: Kind) -> usize {
         Kind::Credentials => size_of::<Credentials>(),
         Kind::Call => size_of::<Call>(),
         Kind::Clock => size_of::<Clock>(),
+        Kind::Container => size_of::<Container>(),
     }
 }
 
@@ -241,7 +243,7 @@ mod tests {
             (whole[..20].to_vec(), "no readable description"),
             (
                 String::from_utf8_lossy(&whole)
-                    .replace("\"clock\":80", "\"clock\":72")
+                    .replace("\"clock\":104", "\"clock\":72")
                     .into_bytes(),
                 "records of kind clock are laid out differently",
             ),
