@@ -46,8 +46,8 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 96);
 
-/// What a record is about. `Process`, `Clock` and `Users` never come from the kernel: the agent itself
-/// puts them at the head of a stream, so that a capture holds all that a replay needs.
+/// What a record is about. `Process`, `Clock`, `Container` and `Users` never come from the kernel: the
+/// agent itself puts them into the stream, so that a capture holds all that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, TryFromBytes, Immutable)]
 #[repr(u32)]
 pub enum Kind {
@@ -66,12 +66,14 @@ pub enum Kind {
     Credentials = 11,
     /// A system call without a record of its own.
     Call = 12,
+    /// What is known of a container.
+    Container = 13,
     /// Names of users and groups: never from the kernel.
     Users = 14,
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Fork,
         Self::Exec,
         Self::Exit,
@@ -84,6 +86,7 @@ impl Kind {
         Self::Call,
         Self::Process,
         Self::Clock,
+        Self::Container,
         Self::Users,
     ];
 
@@ -109,6 +112,7 @@ impl Kind {
             Self::Users => "users",
             Self::Credentials => "credentials",
             Self::Call => "call",
+            Self::Container => "container",
         }
     }
 

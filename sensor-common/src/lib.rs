@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod config;
 pub mod connect;
+pub mod container;
 pub mod counters;
 pub mod credentials;
 pub mod exec;

@@ -23,7 +23,7 @@ use sensor::event::detail::Detail;
 use sensor::event::names::Names;
 use sensor::event::open::Open;
 use sensor::event::process::{Process, ProcessId, ProcessTable, Program, Strings};
-use sensor::event::{Event, Thread};
+use sensor::event::{Event, Thread, Turn};
 use sensor::rules::options::Options;
 use sensor::rules::text::File;
 use sensor::rules::{Ruleset, shipped};
@@ -68,6 +68,7 @@ fn main() {
                 processes: &table,
                 names: &names,
                 attribution: &attribution,
+                turn: Turn::Only,
                 detail: detail(number),
             };
             println!("{name:<24} {kind:<8} {:>7.1} ns/event", measure(&ruleset, &event));

@@ -27,6 +27,8 @@ pub struct Alert {
     pub output_fields: Map<String, Value>,
     /// What an incident is grouped by; not part of Falco's shape.
     pub origin: Origin,
+    /// It was sent before, with the same uuid, when no more was known of its container than this.
+    pub update_of: Option<Origin>,
 }
 
 /// Where it happened, in the labels that Prometheus and Alertmanager join on.
@@ -50,7 +52,7 @@ impl Serialize for Alert {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let time = timestamp(self.time_ns);
         let of_day = time.strftime("%H:%M:%S.%9f");
-        let mut map = serializer.serialize_map(Some(9))?;
+        let mut map = serializer.serialize_map(Some(9 + usize::from(self.update_of.is_some())))?;
         map.serialize_entry("uuid", &self.uuid)?;
         map.serialize_entry("time", &rfc3339(self.time_ns))?;
         map.serialize_entry("rule", &self.rule)?;
@@ -61,6 +63,10 @@ impl Serialize for Alert {
         let output = format!("{of_day}: {} {}", priority_name(self.priority), self.output);
         map.serialize_entry("output", &output)?;
         map.serialize_entry("output_fields", &self.output_fields)?;
+        // Not in Falco's shape: there an alert is sent once.
+        if self.update_of.is_some() {
+            map.serialize_entry("update", &true)?;
+        }
         map.end()
     }
 }

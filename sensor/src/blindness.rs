@@ -79,6 +79,7 @@ fn alert(lost: u64, blinded: &[(Origin, u64)], hostname: &Arc<str>, time_ns: i64
     output_fields.insert("sensor.lost".into(), json!(lost));
     output_fields.insert("sensor.blinded".into(), Value::Object(containers));
     Alert {
+        update_of: None,
         uuid: alert::id(hostname, RULE, time_ns, lost),
         time_ns,
         rule: RULE.into(),

@@ -4,26 +4,36 @@ use std::sync::Arc;
 
 use crate::alert::{self, Alert, Origin};
 use crate::attribution::Attribution;
-use crate::event::Event;
+use crate::attribution::metadata::Pod;
+use crate::event::{Event, Turn};
 use crate::probe::wanted::Wanted;
+use crate::rules::priority::Priority;
 use crate::rules::program::Scratch;
+use crate::rules::reads::fields;
 use crate::rules::{Rule, Ruleset};
+
+/// Fields of a container that its cgroup's path gives; the others of these classes are looked up.
+const OF_PATH: [&str; 4] = ["container.id", "container.full_id", "k8s.pod.id", "k8s.pod.uid"];
 
 /// A ruleset at work.
 pub struct Detector {
     ruleset: Ruleset,
     scratch: Scratch,
     hostname: Arc<str>,
+    /// By rule: critical, and decided without what is looked up.
+    hurries: Vec<bool>,
 }
 
 impl Detector {
     pub fn new(ruleset: Ruleset, hostname: &str) -> Self {
-        Self { scratch: ruleset.scratch(), ruleset, hostname: hostname.into() }
+        let (scratch, hurries) = (ruleset.scratch(), hurries(&ruleset));
+        Self { scratch, ruleset, hostname: hostname.into(), hurries }
     }
 
     /// Takes a new ruleset, from the next event on.
     pub fn replace(&mut self, ruleset: Ruleset) {
         self.scratch = ruleset.scratch();
+        self.hurries = hurries(&ruleset);
         self.ruleset = ruleset;
     }
 
@@ -35,11 +45,55 @@ impl Detector {
         &self.ruleset
     }
 
-    /// Hands every alert that the event raises to `raise`.
+    /// Hands every alert that the event raises to `raise`. Of an event that will come again, these
+    /// are the critical ones; when it does, they come again too, as updates.
     pub fn detect(&mut self, event: &Event<'_>, mut raise: impl FnMut(Alert)) {
-        let Self { ruleset, scratch, hostname } = self;
-        ruleset.evaluate(event, scratch, |rule| raise(alert(rule, event, hostname)));
+        let Self { ruleset, scratch, hostname, hurries } = self;
+        if event.turn == Turn::Early {
+            ruleset.evaluate_early(event, scratch, |number, rule| {
+                if hurries.get(number).is_some_and(|hurries| *hurries) {
+                    raise(alert(rule, event, hostname));
+                }
+            });
+            return;
+        }
+        ruleset.evaluate(event, scratch, |rule| {
+            let mut alert = alert(rule, event, hostname);
+            let is_update = event.turn == Turn::Late
+                && rule.priority <= Priority::Critical
+                && ruleset
+                    .rules()
+                    .iter()
+                    .zip(&*hurries)
+                    .any(|(one, hurries)| *hurries && Arc::ptr_eq(&one.name, &rule.name));
+            alert.update_of = is_update.then(|| early_origin(event.attribution));
+            raise(alert);
+        });
     }
+}
+
+/// Which rules need not and must not wait for what is looked up about a container.
+fn hurries(ruleset: &Ruleset) -> Vec<bool> {
+    let is_looked_up = |field: &&str| {
+        let of_container = field.starts_with("container.") || field.starts_with("k8s.");
+        (of_container && !OF_PATH.contains(field)) || field.starts_with("proc.is_container_")
+    };
+    let hurries = |rule: &Rule| {
+        rule.priority <= Priority::Critical
+            && !fields(ruleset.program(), rule.node()).iter().any(is_looked_up)
+    };
+    ruleset.rules().iter().map(hurries).collect()
+}
+
+/// Where it happened, as far as was known when nothing was looked up yet.
+fn early_origin(attribution: &Attribution) -> Origin {
+    let mut attribution = attribution.clone();
+    if let Some(container) = &mut attribution.container {
+        container.name = None;
+        let pod = container.pod.take();
+        container.pod = pod.map(|pod| Pod { uid: pod.uid, ..Pod::default() });
+    }
+    origin(&attribution)
 }
 
 fn alert(rule: &Rule, event: &Event<'_>, hostname: &Arc<str>) -> Alert {
@@ -55,6 +109,7 @@ fn alert(rule: &Rule, event: &Event<'_>, hostname: &Arc<str>) -> Alert {
         output: rendered.message,
         output_fields: rendered.fields,
         origin: origin(event.attribution),
+        update_of: None,
     }
 }
 
@@ -70,9 +125,8 @@ pub fn origin(attribution: &Attribution) -> Origin {
     };
     let name = container.name.clone().unwrap_or_else(|| container.short_id().to_owned());
     let pod = container.pod.as_ref();
-    let of_pod = |get: fn(&crate::attribution::Pod) -> &Option<String>| {
-        pod.and_then(|pod| get(pod).clone()).unwrap_or_default()
-    };
+    let of_pod =
+        |get: fn(&Pod) -> &Option<String>| pod.and_then(|pod| get(pod).clone()).unwrap_or_default();
     Origin {
         container: name,
         namespace: of_pod(|pod| &pod.namespace),

@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use zerocopy::FromBytes as _;
 
 use crate::event::Event;
+use crate::metadata::{Lookup, Say};
 use crate::pipeline::Pipeline;
 use crate::probe::attach::{Outcome as ProbeOutcome, Probes, attach};
 use crate::probe::capture::{self, Reader, Writer};
@@ -59,6 +60,8 @@ pub struct Control {
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
     wake: UnixStream,
+    /// The other end, for whoever has something for the loop.
+    waker: UnixStream,
 }
 
 /// Tells a loop to stop, from another thread.
@@ -78,7 +81,9 @@ impl Control {
     pub fn new() -> io::Result<(Self, Remote)> {
         let (wake, write) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        let control = Self { stop: Arc::default(), reload: Arc::default(), wake };
+        write.set_nonblocking(true)?;
+        let waker = write.try_clone()?;
+        let control = Self { stop: Arc::default(), reload: Arc::default(), wake, waker };
         let remote = Remote { stop: Arc::clone(&control.stop), wake: write };
         Ok((control, remote))
     }
@@ -101,6 +106,11 @@ impl Control {
 
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What is written to it wakes the loop.
+    pub fn waker(&self) -> io::Result<UnixStream> {
+        self.waker.try_clone()
     }
 
     pub fn wake_fd(&self) -> &UnixStream {
@@ -126,6 +136,8 @@ pub struct Live {
     /// Scrapes read it from another thread, a few times a minute.
     pub counters: Arc<Mutex<Counters>>,
     proc: Proc,
+    /// Who is asked about containers.
+    pub lookup: Option<Lookup>,
     tee: Option<Writer>,
     tee_error: Option<capture::Error>,
     clock_offset_ns: i64,
@@ -184,6 +196,7 @@ impl Live {
             missed_at_end,
             counters,
             proc,
+            lookup: None,
             tee,
             tee_error,
             clock_offset_ns,
@@ -232,6 +245,7 @@ impl Live {
         for process in self.proc.processes() {
             self.feed(&process, pipeline, stages);
         }
+        self.converse(pipeline, stages);
     }
 
     /// Runs until a signal, or until the stages are done; then detaches and drains.
@@ -243,9 +257,12 @@ impl Live {
     ) -> Result<Balance, probe::Error> {
         let mut next_tick = Instant::now() + TICK;
         while !control.stopped() && !stages.done() {
-            let limit = next_tick.saturating_duration_since(Instant::now());
+            let next = self.lookup.as_ref().and_then(Lookup::next_deadline);
+            let next = next.map_or(next_tick, |deadline| deadline.min(next_tick));
+            let limit = next.saturating_duration_since(Instant::now());
             self.ring.wait(control.wake_fd().as_fd(), limit)?;
-            if self.drain(pipeline, stages) > 0 {
+            let drained = self.drain(pipeline, stages) > 0;
+            if self.converse(pipeline, stages) || drained {
                 stages.drained();
             }
             if control.take_reload() {
@@ -261,8 +278,10 @@ impl Live {
         self.detach();
         let balance = self.settle(pipeline, |live, pipeline| {
             let read = live.drain(pipeline, stages);
+            live.converse(pipeline, stages);
             (read, pipeline.tally.received)
         });
+        self.give_up(pipeline, stages);
         stages.tick(pipeline, self);
         Ok(balance)
     }
@@ -345,7 +364,7 @@ impl Live {
     }
 
     fn drain(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> usize {
-        let Self { ring, proc, tee, tee_error, .. } = self;
+        let Self { ring, proc, lookup, tee, tee_error, .. } = self;
         ring.drain(BATCH, |bytes| {
             pipeline.tally.receive(bytes);
             if let Some(header) = pipeline.lacks(bytes)
@@ -360,11 +379,36 @@ impl Live {
                 pass(&users, tee, tee_error, pipeline, stages);
             }
             pass(bytes, tee, tee_error, pipeline, stages);
+            // At once, so that what the container does next already waits.
+            while let Some(asked) = ask(lookup, pipeline) {
+                pass(&asked, tee, tee_error, pipeline, stages);
+            }
         })
     }
 
     fn feed(&mut self, bytes: &[u8], pipeline: &mut Pipeline, stages: &mut impl Stages) {
         pass(bytes, &mut self.tee, &mut self.tee_error, pipeline, stages);
+    }
+
+    /// Asks about new containers and takes in what is answered; whether anything was.
+    fn converse(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> bool {
+        while let Some(asked) = ask(&mut self.lookup, pipeline) {
+            self.feed(&asked, pipeline, stages);
+        }
+        let mut heard = false;
+        while let Some(say) = self.lookup.as_mut().and_then(Lookup::poll) {
+            self.feed(&spoken(&say), pipeline, stages);
+            heard = true;
+        }
+        heard
+    }
+
+    /// At the end: what still waits goes on with what is known.
+    fn give_up(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) {
+        let unanswered = self.lookup.as_mut().map(Lookup::unanswered).unwrap_or_default();
+        for say in unanswered {
+            self.feed(&spoken(&say), pipeline, stages);
+        }
     }
 
     /// Wall time is boot time plus an offset, until somebody sets the clock.
@@ -398,6 +442,17 @@ fn pass(
 fn is_still(then: &Header, now: &[u8]) -> bool {
     then.tid != then.tgid
         || Header::read_from_prefix(now).is_ok_and(|(now, _)| now.comm == then.comm)
+}
+
+/// The record of a question about the next container that somebody should be asked about.
+fn ask(lookup: &mut Option<Lookup>, pipeline: &mut Pipeline) -> Option<Vec<u8>> {
+    let lookup = lookup.as_mut()?;
+    let wanted = pipeline.cgroups.take_wanted()?;
+    Some(spoken(&lookup.ask(wanted)))
+}
+
+fn spoken(say: &Say) -> Vec<u8> {
+    record::container(say.cgroup_id, say.stage, &say.told.to_json())
 }
 
 fn clock_offset_ns() -> i64 {

@@ -25,6 +25,8 @@ pub mod profile;
 pub mod metrics;
 pub mod notify;
 pub mod config;
+pub mod hold;
+pub mod metadata;
 pub mod pipeline;
 pub mod detect;
 pub mod blindness;

@@ -5,11 +5,14 @@
 
 use sensor_common::call::Filter;
 use sensor_common::cgroup::Change;
+use sensor_common::container::Stage;
+use sensor_common::credentials::Identity;
 use sensor_common::{Header, Kind};
 use zerocopy::FromBytes as _;
 
 use crate::attribution::Attribution;
 use crate::attribution::cache::Cache;
+use crate::attribution::metadata::Announcement;
 use crate::event::call::Call;
 use crate::event::cgroup::Cgroup;
 use crate::event::connect::Connect;
@@ -26,7 +29,8 @@ use crate::event::open::Open;
 use crate::event::path::from_components;
 use crate::event::process::{Process, ProcessTable, id};
 use crate::event::socket::Address;
-use crate::event::{Event, Thread};
+use crate::event::{Event, Thread, Turn};
+use crate::hold::{Held, Hold};
 
 /// What was made of the records so far; the right side of the loss equation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,12 +68,17 @@ impl Tally {
     }
 }
 
+/// Of a cgroup about which nothing is known.
+static HOST: Attribution = Attribution::HOST;
+
 /// The state between records and events.
 pub struct Pipeline {
     pub processes: ProcessTable,
     pub cgroups: Cache,
     names: Names,
     pub tally: Tally,
+    /// Events that wait for what is being asked about their containers.
+    pub hold: Hold,
     events: u64,
     clock_offset_ns: i64,
     now_boot_ns: u64,
@@ -85,6 +94,7 @@ impl Pipeline {
             cgroups,
             names: Names::default(),
             tally: Tally::default(),
+            hold: Hold::default(),
             events: 0,
             clock_offset_ns: 0,
             now_boot_ns: 0,
@@ -97,7 +107,12 @@ impl Pipeline {
     pub fn lacks(&mut self, bytes: &[u8]) -> Option<Header> {
         let (header, _) = Header::read_from_prefix(bytes).ok()?;
         match header.kind()? {
-            Kind::Exec | Kind::Process | Kind::Clock | Kind::Users | Kind::Sample => None,
+            Kind::Exec
+            | Kind::Process
+            | Kind::Clock
+            | Kind::Container
+            | Kind::Users
+            | Kind::Sample => None,
             Kind::Fork
             | Kind::Exit
             | Kind::Open
@@ -136,7 +151,10 @@ impl Pipeline {
             self.now_boot_ns = self.now_boot_ns.max(header.boot_ns);
         }
         self.learn(&record);
-        self.emit(&record, on_event);
+        if let Record::Container { container, stage, json } = record {
+            self.hear(container.header.cgroup_id, stage, json, on_event);
+        }
+        self.emit(&record, bytes, on_event);
         self.settle(&record);
     }
 
@@ -182,6 +200,7 @@ impl Pipeline {
             | Record::Connect(_)
             | Record::Credentials { .. }
             | Record::Oom { .. }
+            | Record::Container { .. }
             | Record::Sample(_) => {}
         }
     }
@@ -205,59 +224,119 @@ impl Pipeline {
         }
     }
 
-    fn emit(&mut self, record: &Record<'_>, on_event: &mut impl FnMut(&Event<'_>)) {
-        let (header, detail) = match record {
-            Record::Fork { fork, call } => (&fork.header, Detail::Fork(Fork::new(fork, *call))),
-            Record::Exec(exec) => (&exec.exec.header, Detail::Exec(Exec::new(&exec.exec))),
-            Record::Exit(exit) => (&exit.header, Detail::Exit(Exit::new(exit.status))),
-            Record::Open { open, call, path, text } => {
-                (&open.header, Detail::Open(Open::new(open, *call, path, text)))
-            }
-            Record::Connect(connect) => (&connect.header, Detail::Connect(Connect::new(connect))),
-            Record::Credentials { credentials, call, groups } => {
-                let header = &credentials.header;
-                let process = self.processes.seen(header);
-                let known = process.and_then(|process| process.identity);
-                let event = Credentials::new(credentials, *call, groups, known);
-                (header, Detail::Credentials(event))
-            }
-            Record::Oom { oom, path } => {
-                (&oom.header, Detail::Oom(Oom::new(oom, path, self.page_bytes)))
-            }
-            Record::Call { call, row, parts } => {
-                (&call.header, Detail::Call(Box::new(Call::new(call, row, parts))))
-            }
-            Record::Cgroup { change: Change::Existing, .. }
-            | Record::Sample(_)
-            | Record::Process(_)
-            | Record::Users { .. }
-            | Record::Clock(_) => return,
-            Record::Cgroup { cgroup, change, path } => (
-                &cgroup.header,
-                Detail::Cgroup(Cgroup { id: cgroup.id, made: *change == Change::Made, path }),
-            ),
+    /// Takes in what is said about a container; what waited for it goes on.
+    fn hear(
+        &mut self,
+        cgroup_id: u64,
+        stage: Stage,
+        json: &[u8],
+        on_event: &mut impl FnMut(&Event<'_>),
+    ) {
+        let Some(told) = Announcement::from_json(json) else {
+            return self.tally.count_malformed(Malformed::Value);
         };
+        self.cgroups.heard(cgroup_id, stage, &told);
+        if stage != Stage::Asked {
+            self.release(&told.id, on_event);
+        }
+    }
+
+    /// The events of a container that waited, in their order, for good.
+    fn release(&mut self, container_id: &str, on_event: &mut impl FnMut(&Event<'_>)) {
+        for held in self.hold.take(container_id) {
+            // Both were decoded before, when the event came.
+            let (Ok(record), Some(header)) = (decode(&held.record), held.header()) else {
+                continue;
+            };
+            let identity = held.process.identity;
+            let Some(detail) = detail(&record, identity, self.page_bytes) else { continue };
+            on_event(&Event {
+                process: &held.process,
+                processes: &held.processes,
+                ..self.event(&header, held.number, Turn::Late, detail)
+            });
+        }
+    }
+
+    fn emit(&mut self, record: &Record<'_>, bytes: &[u8], on_event: &mut impl FnMut(&Event<'_>)) {
+        let Ok((header, _)) = Header::read_from_prefix(bytes) else { return };
+        let header = &header;
+        let identity = self.processes.seen(header).and_then(|process| process.identity);
+        let Some(detail) = detail(record, identity, self.page_bytes) else { return };
         self.events += 1;
         self.cgroups.find(header.cgroup_id);
         if self.processes.seen(header).is_none() {
             self.tally.unknown_process += 1;
             self.stranger = ProcessTable::placeholder(header);
         }
-        let process = self
-            .processes
-            .get(header.tgid)
-            .filter(|process| process.id.is(id(header)))
-            .unwrap_or(&self.stranger);
-        on_event(&Event {
-            number: self.events,
+        let turn = match self.cgroups.waits(header.cgroup_id) {
+            None => Turn::Only,
+            Some(container) if self.hold.has_room(container, bytes) => Turn::Early,
+            Some(container) => {
+                // What came before it goes before it.
+                let container = container.to_owned();
+                self.release(&container, on_event);
+                Turn::Only
+            }
+        };
+        let event = self.event(header, self.events, turn, detail);
+        on_event(&event);
+        if turn == Turn::Early
+            && let Some(container) = self.cgroups.waits(header.cgroup_id)
+        {
+            let held = Held::new(self.events, bytes, event.process, &self.processes);
+            self.hold.push(container, held);
+        }
+    }
+
+    fn event<'a>(
+        &'a self,
+        header: &Header,
+        number: u64,
+        turn: Turn,
+        detail: Detail<'a>,
+    ) -> Event<'a> {
+        let known = self.processes.get(header.tgid);
+        Event {
+            number,
             time_ns: self.wall_ns(header.boot_ns),
             boot_ns: header.boot_ns,
             thread: Thread::new(header),
-            process,
+            process: known.filter(|process| process.id.is(id(header))).unwrap_or(&self.stranger),
             processes: &self.processes,
             names: &self.names,
-            attribution: self.cgroups.get(header.cgroup_id).unwrap_or(&Attribution::HOST),
+            attribution: self.cgroups.get(header.cgroup_id).unwrap_or(&HOST),
+            turn,
             detail,
-        });
+        }
     }
+}
+
+/// What happened, for a record that is an event. `identity` is the process's before it.
+fn detail<'a>(
+    record: &'a Record<'_>,
+    identity: Option<Identity>,
+    page_bytes: u64,
+) -> Option<Detail<'a>> {
+    Some(match record {
+        Record::Fork { fork, call } => Detail::Fork(Fork::new(fork, *call)),
+        Record::Exec(exec) => Detail::Exec(Exec::new(&exec.exec)),
+        Record::Exit(exit) => Detail::Exit(Exit::new(exit.status)),
+        Record::Open { open, call, path, text } => Detail::Open(Open::new(open, *call, path, text)),
+        Record::Connect(connect) => Detail::Connect(Connect::new(connect)),
+        Record::Credentials { credentials, call, groups } => {
+            Detail::Credentials(Credentials::new(credentials, *call, groups, identity))
+        }
+        Record::Oom { oom, path } => Detail::Oom(Oom::new(oom, path, page_bytes)),
+        Record::Call { call, row, parts } => Detail::Call(Box::new(Call::new(call, row, parts))),
+        Record::Cgroup { change: Change::Existing, .. }
+        | Record::Sample(_)
+        | Record::Process(_)
+        | Record::Container { .. }
+        | Record::Users { .. }
+        | Record::Clock(_) => return None,
+        Record::Cgroup { cgroup, change, path } => {
+            Detail::Cgroup(Cgroup { id: cgroup.id, made: *change == Change::Made, path })
+        }
+    })
 }

@@ -55,6 +55,7 @@ fn alert(number: u64) -> Alert {
     let now = jiff::Timestamp::now();
     let time_ns = i64::try_from(now.as_nanosecond()).unwrap();
     Alert {
+        update_of: None,
         uuid: id("node-1", "Shell in a container", time_ns, number),
         time_ns,
         rule: "Shell in a container".into(),

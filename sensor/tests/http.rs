@@ -36,6 +36,7 @@ async fn answer(
 
 fn alert(rule: &str) -> Alert {
     Alert {
+        update_of: None,
         uuid: id("node-1", rule, 1, 1),
         time_ns: 1,
         rule: rule.into(),

@@ -5,22 +5,24 @@ use std::collections::BTreeSet;
 use crate::source::{Source, is_word, sources};
 
 /// A module and what it may name. `lib.rs` draws the same picture; each row names rows above it only.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("notify", &[]),
     ("probe", &[]),
     ("attribution", &[]),
     ("event", &["probe", "attribution"]),
+    ("hold", &["event"]),
+    ("metadata", &["attribution"]),
     ("fields", &["event", "attribution"]),
     ("rules", &["event", "attribution", "fields"]),
     ("alert", &["event", "attribution", "fields", "rules"]),
-    ("config", &["probe", "fields", "rules", "alert"]),
+    ("config", &["probe", "fields", "rules", "alert", "metadata"]),
     ("metrics", &["probe", "event", "attribution", "rules", "alert", "config"]),
     ("sinks", &["rules", "alert", "config", "metrics"]),
     ("profile", &["probe", "event", "attribution"]),
-    ("pipeline", &["probe", "event", "attribution"]),
+    ("pipeline", &["probe", "event", "attribution", "hold"]),
     ("detect", &["probe", "event", "attribution", "fields", "rules", "alert"]),
     ("blindness", &["probe", "attribution", "rules", "alert", "detect"]),
-    ("driver", &["probe", "event", "attribution", "pipeline"]),
+    ("driver", &["probe", "event", "attribution", "metadata", "pipeline"]),
     ("cli", &["*"]),
 ];
 

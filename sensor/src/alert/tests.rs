@@ -6,6 +6,7 @@ use super::*;
 pub(crate) fn sample(rule: &str, container: &str, second: i64) -> Alert {
     let time_ns = second * 1_000_000_000;
     Alert {
+        update_of: None,
         uuid: id("node-1", rule, time_ns, 1),
         time_ns,
         rule: rule.into(),

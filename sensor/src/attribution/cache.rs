@@ -5,10 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sensor_common::container::Stage;
+
 use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
+use crate::attribution::known::{Containers, Wanted};
+use crate::attribution::metadata::Announcement;
 use crate::attribution::state::StateDirectories;
 use crate::attribution::target::{self, Target, TargetError};
-use crate::attribution::{Attribution, Metadata, cgroup, runtime};
+use crate::attribution::{Attribution, cgroup, runtime};
 
 /// More cgroups than a host has, dead ones in their grace included.
 const ENTRIES_MAX: usize = 1 << 16;
@@ -65,8 +69,7 @@ pub struct Cache {
     hierarchy: Option<Hierarchy>,
     state: Option<StateDirectories>,
     entries: HashMap<u64, Entry>,
-    /// What metadata said, for the cgroups of a container that are made later.
-    metadata: HashMap<String, Metadata>,
+    containers: Containers,
     /// Ids that a search did not find.
     unknown: HashSet<u64>,
     scan_interval: Duration,
@@ -82,7 +85,7 @@ impl Default for Cache {
             hierarchy: None,
             state: None,
             entries: HashMap::new(),
-            metadata: HashMap::new(),
+            containers: Containers::default(),
             unknown: HashSet::new(),
             scan_interval: SCAN_INTERVAL,
             last_scan: None,
@@ -95,8 +98,19 @@ impl Default for Cache {
 impl Cache {
     /// Looks at this host for what records did not announce.
     pub fn live() -> io::Result<Self> {
+        Self::live_with(StateDirectories::default())
+    }
+
+    /// The same, with state directories elsewhere.
+    pub fn live_with(state: StateDirectories) -> io::Result<Self> {
         let hierarchy = Hierarchy::find()?;
-        Ok(Self { hierarchy, state: Some(StateDirectories::default()), ..Self::default() })
+        Ok(Self { hierarchy, state: Some(state), ..Self::default() })
+    }
+
+    /// From here on new containers, or those below one cgroup, are to be asked about: see
+    /// [`Self::take_wanted`].
+    pub fn ask(&mut self, scope: Option<String>) {
+        self.containers.asks = Some(scope.unwrap_or_default());
     }
 
     pub fn hierarchy(&self) -> Option<&Hierarchy> {
@@ -117,7 +131,9 @@ impl Cache {
         if let Some(entry) = self.entries.get_mut(&id)
             && entry.attribution.cgroup_path == path
         {
-            entry.removed_ns = None;
+            if entry.removed_ns.take().is_some() {
+                self.containers.joined(id, &entry.attribution);
+            }
             return;
         }
         if self.entries.len() >= self.entries_max {
@@ -125,14 +141,11 @@ impl Cache {
         }
         self.unknown.remove(&id);
         let mut attribution = runtime::attribute(path);
-        if let Some(container) = &mut attribution.container
-            && let Some(metadata) = self.metadata.get(&container.id)
-        {
-            metadata.fill(container);
-        }
+        self.containers.complete(&mut attribution);
         let may_be_plain =
             attribution.container.is_none() && runtime::plain_names(path).next().is_some();
         let looks = if may_be_plain && self.state.is_some() { LOOKS } else { 0 };
+        self.containers.joined(id, &attribution);
         let attribution = Arc::new(attribution);
         self.entries.insert(id, Entry { attribution, removed_ns: None, looks });
         if looks > 0 {
@@ -142,8 +155,10 @@ impl Cache {
 
     /// A cgroup ended, this many nanoseconds after boot.
     pub fn removed(&mut self, id: u64, boot_ns: u64) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.removed_ns = Some(boot_ns);
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.removed_ns.replace(boot_ns).is_none()
+        {
+            self.containers.left(&entry.attribution);
         }
     }
 
@@ -183,15 +198,30 @@ impl Cache {
         all
     }
 
-    /// What a source of metadata found out about a container; holds for all its cgroups.
-    pub fn describe(&mut self, container_id: &str, metadata: &Metadata) {
-        self.metadata.insert(container_id.to_owned(), metadata.clone());
-        for entry in self.entries.values_mut() {
-            let is_it = entry.attribution.container.as_ref().is_some_and(|c| c.id == container_id);
-            if is_it && let Some(container) = &mut Arc::make_mut(&mut entry.attribution).container {
-                metadata.fill(container);
-            }
+    /// The next container that somebody should be asked about.
+    pub fn take_wanted(&mut self) -> Option<Wanted> {
+        self.containers.take_wanted()
+    }
+
+    /// What a record of the stream says about a container; holds for all its cgroups.
+    pub fn heard(&mut self, cgroup_id: u64, stage: Stage, told: &Announcement) {
+        for id in self.containers.heard(cgroup_id, stage, told) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            let mut attribution = Arc::clone(&entry.attribution);
+            self.containers.complete(Arc::make_mut(&mut attribution));
+            entry.attribution = attribution;
         }
+    }
+
+    /// The container of a cgroup, if its metadata is still on the way.
+    pub fn waits(&self, id: u64) -> Option<&str> {
+        let container = self.entries.get(&id)?.attribution.container.as_ref()?;
+        self.containers.waits(container).then_some(&container.id)
+    }
+
+    /// Containers that are known, and those that nobody could be asked about.
+    pub fn known_containers(&self) -> (usize, u64) {
+        (self.containers.len(), self.containers.unasked)
     }
 
     /// Forgets the cgroups whose grace is over.
@@ -199,7 +229,7 @@ impl Cache {
         self.entries.retain(|_, entry| {
             entry.removed_ns.is_none_or(|removed| now_boot_ns < removed.saturating_add(GRACE_NS))
         });
-        self.forget_metadata();
+        self.containers.forget(|id| self.entries.contains_key(&id));
     }
 
     /// What a user's text names: a container, pod or unit.
@@ -228,6 +258,9 @@ impl Cache {
         let named = self.name_plain(Arc::make_mut(&mut attribution));
         let removed_ns = entry.removed_ns;
         let looks = if named { 0 } else { looks };
+        if named {
+            self.containers.joined(id, &attribution);
+        }
         self.entries.insert(id, Entry { attribution, removed_ns, looks });
     }
 
@@ -236,12 +269,10 @@ impl Cache {
             return false;
         }
         let Some(state) = &self.state else { return false };
-        let Some(mut container) = state.container(&attribution.cgroup_path) else { return false };
-        if let Some(metadata) = self.metadata.get(&container.id) {
-            metadata.fill(&mut container);
-        }
+        let Some(container) = state.container(&attribution.cgroup_path) else { return false };
         attribution.container = Some(container);
         attribution.unit = None;
+        self.containers.complete(attribution);
         true
     }
 
@@ -288,19 +319,7 @@ impl Cache {
             self.entries.remove(id);
             self.counts.evicted += 1;
         }
-        self.forget_metadata();
-    }
-
-    fn forget_metadata(&mut self) {
-        if self.metadata.is_empty() {
-            return;
-        }
-        let containers: HashSet<&str> = self
-            .entries
-            .values()
-            .filter_map(|entry| Some(entry.attribution.container.as_ref()?.id.as_str()))
-            .collect();
-        self.metadata.retain(|id, _| containers.contains(id.as_str()));
+        self.containers.forget(|id| self.entries.contains_key(&id));
     }
 }
 

@@ -2,11 +2,18 @@
 
 pub mod cache;
 pub mod cgroup;
+pub mod known;
+pub mod metadata;
 pub mod runtime;
 pub mod state;
 pub mod target;
 
 use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::metadata::{Details, Image, Pod};
 
 /// What a cgroup belongs to. Empty for the host's own processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,9 +36,19 @@ pub struct Container {
     /// The full id, 64 hexadecimal digits where the runtime uses such.
     pub id: String,
     pub runtime: Runtime,
+    /// The containers that it runs in, the outermost first.
+    pub outer: Vec<Outer>,
     pub name: Option<String>,
     pub image: Option<Image>,
     pub pod: Option<Pod>,
+    pub details: Arc<Details>,
+}
+
+/// A container that another one runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outer {
+    pub runtime: Runtime,
+    pub id: String,
 }
 
 impl Container {
@@ -41,14 +58,18 @@ impl Container {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Runtime {
     Docker,
     Containerd,
+    #[serde(rename = "cri-o")]
     Crio,
     Podman,
     Lxc,
     Nspawn,
+    Kata,
+    Firecracker,
     /// An OCI runtime (runc, crun) without a manager that the path would name.
     #[default]
     Oci,
@@ -64,6 +85,8 @@ impl Runtime {
             Self::Podman => "podman",
             Self::Lxc => "lxc",
             Self::Nspawn => "nspawn",
+            Self::Kata => "kata",
+            Self::Firecracker => "firecracker",
             Self::Oci => "oci",
         }
     }
@@ -72,48 +95,5 @@ impl Runtime {
 impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
-    pub repository: String,
-    pub tag: Option<String>,
-    pub digest: Option<String>,
-}
-
-/// A Kubernetes pod. The path gives the uid; the rest is looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
-    pub uid: String,
-    pub name: Option<String>,
-    pub namespace: Option<String>,
-}
-
-/// What a source of metadata knows about a container; what it does not know stays as it was.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
-    pub name: Option<String>,
-    pub image: Option<Image>,
-    pub pod: Option<Pod>,
-}
-
-impl Metadata {
-    /// Adds what is known to a container, and keeps the pod uid that the path gave.
-    fn fill(&self, container: &mut Container) {
-        if let Some(name) = &self.name {
-            container.name = Some(name.clone());
-        }
-        if let Some(image) = &self.image {
-            container.image = Some(image.clone());
-        }
-        let Some(pod) = &self.pod else { return };
-        let known = container.pod.get_or_insert_with(|| pod.clone());
-        if pod.name.is_some() {
-            known.name.clone_from(&pod.name);
-        }
-        if pod.namespace.is_some() {
-            known.namespace.clone_from(&pod.namespace);
-        }
     }
 }

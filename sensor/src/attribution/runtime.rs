@@ -5,7 +5,8 @@
 //! the innermost of nested containers wins, and what a container's own init makes below it (scopes,
 //! `container`, `payload`) belongs to that container.
 
-use crate::attribution::{Attribution, Container, Pod, Runtime};
+use crate::attribution::metadata::Pod;
+use crate::attribution::{Attribution, Container, Outer, Runtime};
 
 /// One way in which a path's component names a container.
 struct Pattern {
@@ -26,6 +27,8 @@ enum Id {
     Escaped,
     /// Nomad's allocation (a uuid), a dot and the task.
     Allocation,
+    /// The task of Amazon's ECS (32 digits), a dash and the container's number.
+    EcsTask,
 }
 
 const fn pattern(prefix: &'static str, id: Id, suffix: &'static str, runtime: Runtime) -> Pattern {
@@ -42,6 +45,8 @@ const PATTERNS: &[Pattern] = &[
     pattern("nerdctl-",        Id::Full,       ".scope",   Runtime::Containerd),
     pattern("crio-",           Id::Full,       ".scope",   Runtime::Crio),
     pattern("crio-",           Id::Full,       "",         Runtime::Crio),
+    pattern("kata_",           Id::Full,       "",         Runtime::Kata),
+    pattern("kata-",           Id::Full,       ".scope",   Runtime::Kata),
     pattern("libpod-payload-", Id::Full,       "",         Runtime::Podman),
     pattern("libpod-",         Id::Full,       ".scope",   Runtime::Podman),
     pattern("libpod-",         Id::Full,       "",         Runtime::Podman),
@@ -51,6 +56,8 @@ const PATTERNS: &[Pattern] = &[
     pattern("runc-",           Id::Name,       ".scope",   Runtime::Oci),
     pattern("crun-",           Id::Name,       ".scope",   Runtime::Oci),
     pattern("",                Id::Allocation, ".scope",   Runtime::Oci),
+    pattern("",                Id::Allocation, "",         Runtime::Oci),
+    pattern("",                Id::EcsTask,    "",         Runtime::Containerd),
 ];
 
 /// Whose container a bare id is, by the nearest component above it that has this word.
@@ -67,18 +74,29 @@ const MANAGERS: &[(&str, Runtime)] = &[
     ("ecs", Runtime::Docker),
     ("actions_job", Runtime::Docker),
     ("libpod_parent", Runtime::Podman),
+    ("kata_overhead", Runtime::Kata),
+    ("vc", Runtime::Kata),
+    ("firecracker", Runtime::Firecracker),
 ];
 
 /// What a path alone says.
 pub fn attribute(path: &str) -> Attribution {
     let components: Vec<&str> = components(path).collect();
-    let container = (0..components.len()).rev().find_map(|at| {
+    let mut chain = (0..components.len()).filter_map(|at| {
         let (above, below) = (&components[..at], &components[at + 1..]);
         container(components[at], above, below)
     });
-    let container = container.map(|(runtime, id)| {
+    let mut outer: Vec<Outer> = Vec::new();
+    let innermost = chain.by_ref().reduce(|(runtime, id), inner| {
+        // A scope and the group in it may both name one container.
+        if id != inner.1 {
+            outer.push(Outer { runtime, id });
+        }
+        inner
+    });
+    let container = innermost.map(|(runtime, id)| {
         let pod = pod_uid(&components).map(|uid| Pod { uid, ..Pod::default() });
-        Container { id, runtime, pod, ..Container::default() }
+        Container { id, runtime, outer, pod, ..Container::default() }
     });
     let unit = if container.is_none() { unit(&components) } else { None };
     Attribution { cgroup_path: path.to_owned(), container, unit }
@@ -121,6 +139,10 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|component| !component.is_empty() && *component != "..")
 }
 
+/// Below these, people choose the name: LXC before version 4, and Firecracker's jailer.
+const PARENTS: [(&str, Runtime); 2] =
+    [("lxc", Runtime::Lxc), ("firecracker", Runtime::Firecracker)];
+
 fn container(component: &str, above: &[&str], below: &[&str]) -> Option<(Runtime, String)> {
     if let Some(found) = colon_form(component) {
         return Some(found);
@@ -128,9 +150,10 @@ fn container(component: &str, above: &[&str], below: &[&str]) -> Option<(Runtime
     if is_full_id(component) {
         return Some((manager(above), component.to_owned()));
     }
-    // LXC before version 4.
-    if above == ["lxc"] {
-        return Some((Runtime::Lxc, component.to_owned()));
+    if let [.., parent] = above
+        && let Some((_, runtime)) = PARENTS.iter().find(|(name, _)| name == parent)
+    {
+        return Some((*runtime, component.to_owned()));
     }
     // The part of a machine's scope where its supervisor runs is the host's.
     let supervisor = below.first() == Some(&"supervisor");
@@ -166,6 +189,11 @@ impl Id {
             Self::Allocation => {
                 let (allocation, task) = text.split_once('.')?;
                 (is_uuid(allocation, '-') && !task.is_empty()).then(|| text.to_owned())
+            }
+            Self::EcsTask => {
+                let (task, number) = text.split_once('-')?;
+                let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+                (task.len() == 32 && is_hex(task) && is_number).then(|| text.to_owned())
             }
         }
     }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::attribution::{Container, Runtime, runtime};
 
 /// What the directory's name is made of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Key {
     Name,
     /// containerd's namespace, which is also the cgroup above, then the name.
     NamespaceName,
 }
 
+/// Where engines that are told nothing keep their state.
 const DIRECTORIES: &[(&str, Key, Runtime)] = &[
     ("run/containerd/io.containerd.runtime.v2.task", Key::NamespaceName, Runtime::Containerd),
     ("run/containerd/runc", Key::NamespaceName, Runtime::Containerd),
@@ -26,6 +27,7 @@ const DIRECTORIES: &[(&str, Key, Runtime)] = &[
 /// host's.
 #[derive(Clone, Debug)]
 pub struct StateDirectories {
+    directories: Vec<(PathBuf, Key, Runtime)>,
     root: PathBuf,
 }
 
@@ -37,7 +39,37 @@ impl Default for StateDirectories {
 
 impl StateDirectories {
     pub fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        let below = |(directory, key, runtime): &(&str, Key, Runtime)| {
+            (root.join(directory), *key, *runtime)
+        };
+        Self { directories: DIRECTORIES.iter().map(below).collect(), root }
+    }
+
+    /// Also roots of runc and crun; paths of the host.
+    #[must_use]
+    pub fn with_roots(mut self, roots: &[String]) -> Self {
+        for root in roots {
+            self.add(root, Key::Name, Runtime::Oci);
+        }
+        self
+    }
+
+    /// Also state directories of containerd; paths of the host.
+    #[must_use]
+    pub fn with_containerd(mut self, states: &[String]) -> Self {
+        for state in states {
+            let tasks = format!("{state}/io.containerd.runtime.v2.task");
+            self.add(&tasks, Key::NamespaceName, Runtime::Containerd);
+        }
+        self
+    }
+
+    fn add(&mut self, directory: &str, key: Key, runtime: Runtime) {
+        let directory = self.root.join(directory.trim_start_matches('/'));
+        if !self.directories.iter().any(|(known, ..)| *known == directory) {
+            self.directories.push((directory, key, runtime));
+        }
     }
 
     /// The innermost container among the plain names of a cgroup path.
@@ -49,8 +81,7 @@ impl StateDirectories {
     }
 
     fn runtime(&self, above: &str, name: &str) -> Option<Runtime> {
-        DIRECTORIES.iter().find_map(|(directory, key, runtime)| {
-            let directory = self.root.join(directory);
+        self.directories.iter().find_map(|(directory, key, runtime)| {
             let directory = match key {
                 Key::Name => directory.join(name),
                 Key::NamespaceName if above.is_empty() => return None,

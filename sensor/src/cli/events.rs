@@ -7,9 +7,10 @@ use clap::{Args, ValueEnum};
 use sensor_common::Kind;
 
 use crate::cli::compact::Compact;
-use crate::cli::source::{SourceArgs, event_kinds, open, target};
+use crate::cli::lookup::{self, target};
+use crate::cli::source::{SourceArgs, event_kinds, open};
 use crate::driver::{Control, Live, Stages};
-use crate::event::Event;
+use crate::event::{Event, Turn};
 use crate::fields::event_types;
 use crate::fields::near::did_you_mean;
 use crate::pipeline::Pipeline;
@@ -91,12 +92,14 @@ fn filter(condition: &str) -> Result<Ruleset> {
 pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
     let scope = match &arguments.container {
-        Some(name) => Some(target(name)?.scope),
+        Some(name) => Some(target(name, arguments.source.lookup.settings()?)?.scope),
         None => arguments.source.scope()?,
     };
     let filter = arguments.filter.as_deref().map(filter).transpose()?;
     let settings = arguments.source.settings(scope.as_ref(), &wanted(&arguments.types));
-    let mut source = open(scope.as_ref(), &settings)?;
+    let lookups = arguments.source.lookup.settings()?;
+    let mut source = open(scope.as_ref(), &settings, &lookups)?;
+    let runtime = lookup::start(&mut source, lookups, &control)?;
     let mut show = Show {
         out: BufWriter::new(io::stdout().lock()),
         format: arguments.output,
@@ -108,6 +111,7 @@ pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
     source.prime(&mut show);
     tracing::info!("watching; SIGINT ends it");
     let balance = source.live.run(&mut source.pipeline, &control, &mut show)?;
+    runtime.shutdown_background();
     show.out.flush()?;
     tracing::info!("{balance}");
     show.failed.map_or(Ok(()), |error| Err(error.into()))
@@ -148,7 +152,7 @@ impl<W: Write> Show<W> {
 
 impl<W: Write> Stages for Show<W> {
     fn event(&mut self, event: &Event<'_>) {
-        if self.done() || !self.is_shown(event) {
+        if event.turn == Turn::Early || self.done() || !self.is_shown(event) {
             return;
         }
         if let Err(error) = self.write(event) {

@@ -8,6 +8,7 @@ mod containers;
 mod doctor;
 mod events;
 mod log;
+mod lookup;
 mod profile;
 mod record;
 pub mod rules;

@@ -10,7 +10,8 @@ use clap::{ArgGroup, Args};
 use sensor_common::Kind;
 
 use crate::attribution::cgroup::Scope;
-use crate::cli::source::{scope, settings, target};
+use crate::cli::lookup::{LookupArgs, target};
+use crate::cli::source::{scope, settings};
 use crate::driver::{Balance, Control, Live};
 use crate::probe::proc::Proc;
 use crate::probe::sampler;
@@ -39,6 +40,8 @@ pub(super) struct ProfileArgs {
     /// Everything on this host
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    lookup: LookupArgs,
     /// Write the profile: .svg (flame graph), .folded (one stack a line), .pb.gz (pprof) or .json
     /// (speedscope)
     #[arg(short, long, value_name = "FILE")]
@@ -99,7 +102,7 @@ pub(super) fn profile(arguments: &ProfileArgs) -> Result<()> {
 
 fn select(arguments: &ProfileArgs) -> Result<Selection> {
     if let Some(name) = &arguments.name {
-        let target = target(name)?;
+        let target = target(name, arguments.lookup.settings()?)?;
         let description = target.to_string();
         return Ok(Selection { description, scope: Some(target.scope), pid: None });
     }

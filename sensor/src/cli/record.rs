@@ -8,12 +8,13 @@ use clap::{Args, ValueEnum};
 
 use crate::attribution::cache::Cache;
 use crate::cli::compact::Compact;
+use crate::cli::lookup;
 use crate::cli::source::SourceArgs;
 use crate::cli::{colour, ruleset};
 use crate::config::Rules;
 use crate::detect::Detector;
 use crate::driver::{self, Control, Live, Stages};
-use crate::event::Event;
+use crate::event::{Event, Turn};
 use crate::pipeline::Pipeline;
 use crate::probe::capture::{Origin, Reader, Writer};
 use crate::probe::kernel;
@@ -60,7 +61,7 @@ pub(super) fn replay(arguments: &ReplayArgs) -> Result<()> {
     let reader = Reader::open(&arguments.file)?;
     if arguments.events {
         driver::replay(reader, &mut pipeline, |event| {
-            if failed.is_none() {
+            if failed.is_none() && event.turn != Turn::Early {
                 failed = writeln!(out, "{}", Compact(event)).err();
             }
         })?;
@@ -96,8 +97,8 @@ struct Count {
 }
 
 impl Stages for Count {
-    fn event(&mut self, _event: &Event<'_>) {
-        self.events += 1;
+    fn event(&mut self, event: &Event<'_>) {
+        self.events += u64::from(event.turn != Turn::Late);
     }
 
     fn tick(&mut self, _pipeline: &mut Pipeline, _source: &mut Live) {}
@@ -112,10 +113,12 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<()> {
     let writer = Writer::create(&arguments.file, &origin())?;
     let mut source = arguments.source.open(&Wanted::everything())?;
     source.live.tee(writer);
+    let runtime = lookup::start(&mut source, arguments.source.lookup.settings()?, &control)?;
     let mut stages = Count { events: 0, limit: arguments.count };
     source.prime(&mut stages);
     tracing::info!("recording to {}; SIGINT ends it", arguments.file.display());
     let balance = source.live.run(&mut source.pipeline, &control, &mut stages)?;
+    runtime.shutdown_background();
     source.live.close()?;
     tracing::info!(events = stages.events, "{balance}");
     Ok(())

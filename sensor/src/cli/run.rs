@@ -15,14 +15,15 @@ use tokio::sync::oneshot;
 use crate::attribution::cgroup::Scope;
 use crate::blindness::Blindness;
 use crate::cli::log::Log;
+use crate::cli::lookup;
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
 use crate::cli::source::{Source, event_kinds, open, scope, settings};
 use crate::config::{self, Config, Overrides};
 use crate::detect::{Detector, origin, wanted};
 use crate::driver::{Control, Live, Stages};
-use crate::event::Event;
 use crate::event::detail::Detail;
+use crate::event::{Event, Turn};
 use crate::metrics::counters::Counters;
 use crate::metrics::exporter::Exporter;
 use crate::metrics::health::{Condition, Health};
@@ -106,7 +107,9 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let ring_bytes = u32::try_from(config.events.ring_size).context("events.ring_size")?;
     let settings = settings(scope.as_ref(), ring_bytes, &wanted(&rules));
     let settings = Settings { hooks: config.events.hooks, ..settings };
-    let mut source = open(scope.as_ref(), &settings)?;
+    let lookups = lookup::settings(&config.containers)?;
+    let mut source = open(scope.as_ref(), &settings, &lookups)?;
+    source.ask(lookups, outside.runtime.handle(), &control)?;
     let count = rules.rules().len();
     outside.serve(&config, &source)?;
     let mut agent = Agent::new((arguments, log), &config, Detector::new(rules, &node), outside);
@@ -430,9 +433,12 @@ impl Stages for Agent {
             return;
         }
         let counters = &self.outside.counters;
-        counters.events.of(event.detail.kind()).add(1);
-        if let Detail::Oom(_) = event.detail {
-            counters.oom_kills.add(&origin(event.attribution), 1);
+        // What comes twice is counted when its container is known.
+        if event.turn != Turn::Early {
+            counters.events.of(event.detail.kind()).add(1);
+            if let Detail::Oom(_) = event.detail {
+                counters.oom_kills.add(&origin(event.attribution), 1);
+            }
         }
         let (sinks, alerts) = (&self.outside.sinks, &mut self.alerts);
         self.detector.detect(event, |alert| {

@@ -7,10 +7,10 @@ use clap::Args;
 use sensor_common::Kind;
 use sensor_common::config::Config;
 
-use crate::attribution::cache::Cache;
 use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
-use crate::attribution::target::Target;
-use crate::driver::{Live, Stages};
+use crate::cli::lookup::{self, LookupArgs};
+use crate::driver::{Control, Live, Stages};
+use crate::metadata::{self, Lookup};
 use crate::pipeline::Pipeline;
 use crate::probe::load::{Hooks, Settings};
 use crate::probe::proc::Proc;
@@ -31,6 +31,8 @@ pub(super) struct SourceArgs {
     /// `exit` leaves kernel functions alone and sees system calls at the exit of all of them
     #[arg(long, value_name = "auto|exit", default_value = "auto")]
     pub(super) hooks: Hooks,
+    #[command(flatten)]
+    pub(super) lookup: LookupArgs,
 }
 
 /// The kernel takes a power of two of pages.
@@ -50,7 +52,7 @@ impl SourceArgs {
 
     pub(super) fn open(&self, wanted: &Wanted) -> Result<Source> {
         let settings = self.settings(self.scope()?.as_ref(), wanted);
-        open(self.scope()?.as_ref(), &settings)
+        open(self.scope()?.as_ref(), &settings, &self.lookup.settings()?)
     }
 
     pub(super) fn settings(&self, scope: Option<&Scope>, wanted: &Wanted) -> Settings {
@@ -68,6 +70,7 @@ pub(super) fn scope(text: &str) -> Result<Scope> {
 pub(super) struct Source {
     pub(super) live: Live,
     pub(super) pipeline: Pipeline,
+    scope: Option<String>,
 }
 
 impl Source {
@@ -75,28 +78,37 @@ impl Source {
     pub(super) fn prime(&mut self, stages: &mut impl Stages) {
         self.live.prime(&mut self.pipeline, stages);
     }
+
+    /// From here on runtimes are asked about containers.
+    pub(super) fn ask(
+        &mut self,
+        settings: metadata::Settings,
+        runtime: &tokio::runtime::Handle,
+        control: &Control,
+    ) -> Result<()> {
+        let waker = control.waker().context("make a socket pair")?;
+        self.live.lookup = Some(Lookup::start(settings, runtime, waker));
+        self.pipeline.cgroups.ask(self.scope.clone());
+        Ok(())
+    }
 }
 
-pub(super) fn open(scope: Option<&Scope>, settings: &Settings) -> Result<Source> {
+pub(super) fn open(
+    scope: Option<&Scope>,
+    settings: &Settings,
+    lookup: &metadata::Settings,
+) -> Result<Source> {
     let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)));
     let live = Live::start(settings, proc)?;
-    let cgroups = Cache::live().context("find the cgroup hierarchy")?;
+    let cgroups = lookup::cache(lookup)?;
     if cgroups.hierarchy().is_none() {
         tracing::warn!(
             "no cgroup v2 hierarchy is mounted: events do not say which container they are from; \
              boot this host with the unified or the hybrid layout of cgroups"
         );
     }
-    Ok(Source { live, pipeline: Pipeline::new(cgroups) })
-}
-
-/// Resolves a container, pod or unit among those that run.
-pub(super) fn target(text: &str) -> Result<Target> {
-    let mut cache = Cache::live().context("find the cgroup hierarchy")?;
-    for (id, path) in cache.scan() {
-        cache.made(id, &path);
-    }
-    Ok(cache.resolve(text)?)
+    let scope = scope.map(|scope| scope.path.clone());
+    Ok(Source { live, pipeline: Pipeline::new(cgroups), scope })
 }
 
 pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &Wanted) -> Settings {

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::config::error::Error;
 use crate::config::value::Value;
 use crate::config::yaml::Node;
+use crate::metadata::places::Places;
 use crate::rules::added;
 
 /// A setting. The type of what `field` gives is the setting's type.
@@ -69,6 +70,21 @@ pub(crate) const KEYS: &[Key] = &[
         name: "events.cgroup",
         field: |config| &mut config.events.cgroup,
         doc: "Observe only this cgroup and those below it; a path from the root of the hierarchy.",
+    },
+    Key {
+        name: "containers.metadata_wait",
+        field: |config| &mut config.containers.metadata_wait,
+        doc: "How long alerts of a new container wait for its name and image. Critical ones do not wait: they are sent at once, and again with the same uuid when the answer is there.",
+    },
+    Key {
+        name: "containers.host_root",
+        field: |config| &mut config.containers.host_root,
+        doc: "Where the host's files are seen, for a sensor that itself runs in a container (`/host`).",
+    },
+    Key {
+        name: "containers.sources",
+        field: |config| &mut config.containers.sources,
+        doc: "Where runtimes are besides the usual places, each as `KIND=PATH`: sockets (`docker`, `podman`, `containerd`, `cri`) and directories (`docker-root`, `podman-root`, `containerd-state`, `runc-root`, `crun-root`, `lxc-root`).",
     },
     Key {
         name: "sinks.throttle.rate",
@@ -288,6 +304,9 @@ pub(crate) fn inconsistencies(config: &Config) -> Vec<Error> {
     let mut errors = Vec::new();
     if !config.events.ring_size.is_power_of_two() || config.events.ring_size < 64 << 10 {
         errors.push(Error::new("events.ring_size", "expected a power of two, at least 64KiB"));
+    }
+    if let Err(error) = Places::with(&config.containers.sources) {
+        errors.push(Error::new("containers.sources", error.to_string()));
     }
     let clients =
         [("sinks.http", &sinks.http.client), ("sinks.alertmanager", &sinks.alertmanager.client)];

@@ -31,6 +31,7 @@ pub struct Config {
     pub general: General,
     pub rules: Rules,
     pub events: Events,
+    pub containers: Containers,
     pub sinks: Sinks,
     pub metrics: Metrics,
 }
@@ -64,6 +65,17 @@ pub struct Events {
     pub hooks: Hooks,
     /// Only what happens in this cgroup and below it.
     pub cgroup: Option<PathBuf>,
+}
+
+/// Who is asked what containers are called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Containers {
+    /// How long alerts wait for the answer.
+    pub metadata_wait: Duration,
+    /// Where the host's files are seen; none means the agent's own root.
+    pub host_root: Option<PathBuf>,
+    /// `KIND=PATH`, beside the usual places.
+    pub sources: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -179,6 +191,12 @@ impl Default for Rules {
 impl Default for Events {
     fn default() -> Self {
         Self { ring_size: 8 << 20, hooks: Hooks::Auto, cgroup: None }
+    }
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        Self { metadata_wait: Duration::from_secs(1), host_root: None, sources: Vec::new() }
     }
 }
 

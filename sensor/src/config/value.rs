@@ -367,6 +367,17 @@ impl Value for Option<String> {
     }
 }
 
+impl Value for Vec<String> {
+    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
+        *self = list(node).ok_or("a list of texts")?;
+        Ok(())
+    }
+
+    fn render(&self) -> String {
+        flow(self.iter().map(|text| quoted(text)))
+    }
+}
+
 impl Value for Vec<PathBuf> {
     fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
         *self = list(node).ok_or("a list of paths")?.into_iter().map(PathBuf::from).collect();

@@ -4,6 +4,7 @@ use sensor_common::call::{self as wire, Row, TEXTS};
 use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
 use sensor_common::connect::Connect;
+use sensor_common::container::{Container, Stage};
 use sensor_common::credentials::{self, Credentials};
 use sensor_common::exec::Exec;
 use sensor_common::exit::Exit;
@@ -59,6 +60,11 @@ pub enum Record<'a> {
         users: Users,
         passwd: &'a [u8],
         group: &'a [u8],
+    },
+    Container {
+        container: Container,
+        stage: Stage,
+        json: &'a [u8],
     },
 }
 
@@ -142,6 +148,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Malformed> {
             let (users, mut parts) = Parts::fixed::<Users>(bytes)?;
             let (passwd, group) = (parts.take(users.passwd_len)?, parts.take(users.group_len)?);
             Ok(Record::Users { users, passwd, group })
+        }
+        Kind::Container => {
+            let (container, mut parts) = Parts::fixed::<Container>(bytes)?;
+            let stage = container.stage().ok_or(Malformed::Value)?;
+            Ok(Record::Container { stage, json: parts.take(container.json_len)?, container })
         }
     }
 }

@@ -45,7 +45,20 @@ pub struct Event<'a> {
     pub names: &'a Names,
     /// The container, pod or unit of the cgroup.
     pub attribution: &'a Attribution,
+    pub turn: Turn,
     pub detail: Detail<'a>,
+}
+
+/// Whether an event comes once or twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    /// All that will be known of its container is known.
+    #[default]
+    Only,
+    /// Its container's metadata is on the way, and it will come again.
+    Early,
+    /// It comes again.
+    Late,
 }
 
 /// Who exactly acted, at the moment of the event.

@@ -129,6 +129,16 @@ impl ProcessTable {
         self.by_pid.get(&pid)
     }
 
+    /// A table of the process, its ancestors, and the leaders of their sessions and groups.
+    #[must_use]
+    pub fn excerpt(&self, process: &Process) -> Self {
+        let session = &process.program.session;
+        let leaders = [session.sid, session.pgid].into_iter().filter_map(|pid| self.get(pid));
+        let kept = self.ancestors(process).chain(leaders).chain([process]);
+        let by_pid = kept.map(|process| (process.id.pid, process.clone())).collect();
+        Self { by_pid, ..Self::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.by_pid.len()
     }

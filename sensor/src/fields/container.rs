@@ -1,6 +1,7 @@
 //! Fields of the container that the process runs in.
 
-use crate::attribution::{Container, Image, Runtime};
+use crate::attribution::Container;
+use crate::attribution::metadata::Image;
 use crate::event::Event;
 use crate::fields::ArgumentForm::{Dotted, RequiredKey};
 use crate::fields::Get::{Missing, Str, Text};
@@ -173,14 +174,5 @@ fn image_text(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
 }
 
 fn runtime(event: &Event<'_>) -> &'static [u8] {
-    match container(event).map(|container| container.runtime) {
-        None => b"host",
-        Some(Runtime::Docker) => b"docker",
-        Some(Runtime::Containerd) => b"containerd",
-        Some(Runtime::Crio) => b"cri-o",
-        Some(Runtime::Podman) => b"podman",
-        Some(Runtime::Lxc) => b"lxc",
-        Some(Runtime::Nspawn) => b"nspawn",
-        Some(Runtime::Oci) => b"oci",
-    }
+    container(event).map_or(b"host", |container| container.runtime.name().as_bytes())
 }

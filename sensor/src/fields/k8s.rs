@@ -1,6 +1,6 @@
 //! Fields of the Kubernetes pod that the process runs in.
 
-use crate::attribution::Pod;
+use crate::attribution::metadata::Pod;
 use crate::event::Event;
 use crate::fields::ArgumentForm::Dotted;
 use crate::fields::Get::{Missing, Str};

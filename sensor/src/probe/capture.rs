@@ -13,6 +13,7 @@ use sensor_common::call::table::CALLS;
 use sensor_common::cgroup::Cgroup;
 use sensor_common::clock::Clock;
 use sensor_common::connect::Connect;
+use sensor_common::container::Container;
 use sensor_common::credentials::Credentials;
 use sensor_common::exec::Exec;
 use sensor_common::exit::Exit;
@@ -68,6 +69,7 @@ const fn fixed_len(kind: Kind) -> usize {
         Kind::Call => size_of::<Call>(),
         Kind::Users => size_of::<Users>(),
         Kind::Clock => size_of::<Clock>(),
+        Kind::Container => size_of::<Container>(),
     }
 }
 

@@ -3,6 +3,7 @@
 use sensor_common::Kind;
 use sensor_common::cgroup::{Cgroup, Change};
 use sensor_common::clock::Clock;
+use sensor_common::container::{Container, Stage};
 use sensor_common::exec::Exec;
 use sensor_common::header::{COMM_LEN, Header};
 use sensor_common::users::Users;
@@ -33,6 +34,16 @@ pub fn cgroup(id: u64, path: &str) -> Vec<u8> {
     cgroup.path_len = len(path.len() + 1);
     finish(&mut cgroup.header, Kind::Cgroup, size_of::<Cgroup>() + path.len() + 1);
     [cgroup.as_bytes(), path.as_bytes(), b"\0"].concat()
+}
+
+/// What is known of a container, or that somebody is asked.
+pub fn container(cgroup_id: u64, stage: Stage, json: &[u8]) -> Vec<u8> {
+    let mut container = Container::new_zeroed();
+    container.header.cgroup_id = cgroup_id;
+    container.stage = stage as u32;
+    container.json_len = len(json.len());
+    finish(&mut container.header, Kind::Container, size_of::<Container>() + json.len());
+    [container.as_bytes(), json].concat()
 }
 
 /// A process that already ran. Fills in the lengths of `exec`.

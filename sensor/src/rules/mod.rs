@@ -28,6 +28,7 @@ pub mod pmatch;
 pub mod posix;
 pub mod priority;
 pub mod program;
+pub mod reads;
 pub mod report;
 pub mod requirements;
 pub mod shipped;
@@ -108,6 +109,20 @@ impl Ruleset {
             let rule = &self.rules[rule];
             count(&rule.matched);
             matched(rule);
+            self.matching == Matching::All
+        });
+    }
+
+    /// The same without counting: the event will come again, when more is known of its container.
+    pub fn evaluate_early<S: Source>(
+        &self,
+        source: &S,
+        scratch: &mut Scratch,
+        mut matched: impl FnMut(usize, &Rule),
+    ) {
+        scratch.next_event();
+        self.index.evaluate(&self.program, source, scratch, |rule| {
+            matched(rule, &self.rules[rule]);
             self.matching == Matching::All
         });
     }

@@ -108,6 +108,9 @@ impl Table {
             priority: alert.priority,
             origin: alert.origin.clone(),
         };
+        if let Some(earlier) = &alert.update_of {
+            self.withdraw(&Key { origin: earlier.clone(), ..key.clone() }, &key, now);
+        }
         if let Some(incident) = self.incidents.get_mut(&key) {
             incident.observe(alert, now);
             return;
@@ -116,6 +119,20 @@ impl Table {
             self.evict();
         }
         self.incidents.insert(key, Incident::new(alert, now, self.endpoints));
+    }
+
+    /// An alert was counted to an incident whose origin is now known better: that one ends, or was
+    /// never told.
+    fn withdraw(&mut self, earlier: &Key, better: &Key, now: Moment) {
+        let Some(incident) = self.incidents.get_mut(earlier) else { return };
+        incident.count = incident.count.saturating_sub(1);
+        let is_empty = incident.count == 0;
+        if is_empty && incident.told.iter().all(Option::is_none) {
+            self.incidents.remove(earlier);
+        } else if is_empty && earlier != better {
+            incident.resolved = Some(now);
+            incident.begin_phase(now);
+        }
     }
 
     /// Forgets the incident that was quiet the longest. Alertmanager ends it at its last `endsAt`.

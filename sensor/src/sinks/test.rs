@@ -81,6 +81,7 @@ fn alert(hostname: &str) -> Alert {
     let now = jiff::Timestamp::now();
     let time_ns = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
     Alert {
+        update_of: None,
         uuid: id(hostname, RULE, time_ns, 0),
         time_ns,
         rule: RULE.into(),

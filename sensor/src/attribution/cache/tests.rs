@@ -1,6 +1,8 @@
 use super::{Cache, Counts, GRACE_NS};
+use crate::attribution::Runtime;
+use crate::attribution::metadata::{Announcement, Details, Image, Metadata, Pod};
 use crate::attribution::state::StateDirectories;
-use crate::attribution::{Image, Metadata, Pod};
+use sensor_common::container::Stage;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,9 +114,12 @@ fn metadata_holds_for_all_cgroups_of_a_container() {
             uid: String::new(),
             name: Some("checkout".into()),
             namespace: Some("shop".into()),
+            ..Pod::default()
         }),
+        details: Details { privileged: Some(true), ..Details::default() },
+        runtime: None,
     };
-    cache.describe(ID, &metadata);
+    cache.heard(5, Stage::Known, &told(&path, ID, &metadata));
     cache.made(6, &format!("{path}/nested"));
     for id in [5, 6] {
         let container = cache.get(id).unwrap().container.clone().unwrap();
@@ -129,7 +134,7 @@ fn metadata_holds_for_all_cgroups_of_a_container() {
     cache.removed(5, 0);
     cache.removed(6, 0);
     cache.tidy(GRACE_NS);
-    assert!(cache.metadata.is_empty());
+    assert_eq!(cache.known_containers(), (0, 0));
 }
 
 #[test]
@@ -152,4 +157,85 @@ fn attributes_by_membership() {
     let attribution = cache.of_membership(&contents);
     assert_eq!(attribution.container.unwrap().id, ID);
     assert_eq!(cache.of_membership("").cgroup_path, "");
+}
+
+fn told(path: &str, id: &str, metadata: &Metadata) -> Announcement {
+    Announcement {
+        id: id.into(),
+        cgroup_path: path.into(),
+        runtime: Runtime::Oci,
+        metadata: metadata.clone(),
+    }
+}
+
+#[test]
+fn asks_once_for_each_life_of_a_container() {
+    let mut cache = Cache::default();
+    let path = format!("/docker/{ID}");
+    cache.made(4, &path);
+    assert_eq!(cache.take_wanted(), None, "there is nobody to ask");
+    cache.removed(4, 0);
+    cache.ask(Some("/docker".into()));
+    cache.made(5, &path);
+    cache.made(6, &format!("{path}/init.scope"));
+    cache.made(7, &format!("/elsewhere/{}", ID.replace('f', "e")));
+    let wanted = cache.take_wanted().unwrap();
+    assert_eq!((wanted.cgroup_id, wanted.container_id.as_str()), (5, ID));
+    assert_eq!((wanted.runtime, wanted.cgroup_path), (Runtime::Docker, path.clone()));
+    assert_eq!(cache.take_wanted(), None);
+    // Started again: its address may be another one.
+    cache.removed(6, 0);
+    cache.removed(5, 0);
+    cache.made(8, &path);
+    assert_eq!(cache.take_wanted().unwrap().cgroup_id, 8);
+}
+
+#[test]
+fn a_container_waits_from_the_question_to_the_answer() {
+    let mut cache = Cache::default();
+    let path = format!("/docker/{ID}");
+    for (id, path) in [(5, path.clone()), (6, format!("{path}/nested")), (7, "/a".into())] {
+        cache.made(id, &path);
+    }
+    let waits = |cache: &Cache| [5, 6, 7].map(|id| cache.waits(id).is_some());
+    assert_eq!(waits(&cache), [false; 3]);
+    let asked = told(&path, ID, &Metadata::default());
+    for (stage, expected) in [
+        (Stage::Asked, true),
+        (Stage::Asked, true),
+        (Stage::Known, false),
+        (Stage::Asked, true),
+        (Stage::GivenUp, false),
+        (Stage::GivenUp, false),
+    ] {
+        cache.heard(5, stage, &asked);
+        assert_eq!(waits(&cache), [expected, expected, false], "{stage:?}");
+    }
+    // One that is forgotten while it waits.
+    cache.heard(5, Stage::Asked, &asked);
+    cache.removed(5, 0);
+    cache.removed(6, 0);
+    cache.tidy(GRACE_NS);
+    assert_eq!((waits(&cache), cache.known_containers()), ([false; 3], (0, 0)));
+}
+
+/// As in a replay, where no state directory is looked at.
+#[test]
+fn a_record_tells_what_no_path_does() {
+    let mut cache = Cache::default();
+    cache.made(5, "/tests/web");
+    cache.made(6, "/tests/web/container");
+    cache.made(7, "/tests/webster");
+    cache.heard(5, Stage::Asked, &told("/tests/web", "web", &Metadata::default()));
+    cache.made(8, "/tests/web/made-later");
+    cache.find(6);
+    assert_eq!(container(&cache, 5).as_deref(), Some("oci web"));
+    assert_eq!(container(&cache, 7), None);
+    assert_eq!(container(&cache, 8).as_deref(), Some("oci web"));
+    let known = Metadata { name: Some("w".into()), ..Metadata::default() };
+    cache.heard(5, Stage::Known, &told("/tests/web", "web", &known));
+    for id in [5, 8] {
+        let name = cache.get(id).unwrap().container.as_ref().unwrap().name.clone();
+        assert_eq!(name.as_deref(), Some("w"), "{id}");
+    }
 }

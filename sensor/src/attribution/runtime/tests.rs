@@ -51,7 +51,22 @@ fn names_containers_of_cgroupfs_drivers() {
         ("/kubepods/burstable/pod<UID>/crio-<A>", "cri-o <A> <UID>"),
         ("/ecs/0123456789abcdef0123456789abcdef/<A>", "docker <A>"),
         ("/actions_job/<A>", "docker <A>"),
+        ("/libpod_parent/libpod-<A>/supervisor", "podman <A>"),
+        // Fargate's tasks, on the host that runs them.
+        (
+            "/ecs/0123456789abcdef0123456789abcdef/0123456789abcdef0123456789abcdef-1234567890",
+            "containerd 0123456789abcdef0123456789abcdef-1234567890",
+        ),
+        ("/nomad/<UID>.server", "oci <UID>.server"),
+        ("/k8s.io/<A>", "containerd <A>"),
+        ("/moby/<A>", "docker <A>"),
+        ("/kubepods/guaranteed/pod<UID>/<A>", "containerd <A> <UID>"),
+        ("/kubepods/burstable/pod<UID>/kata_<A>", "kata <A> <UID>"),
+        ("/kata_overhead/<A>", "kata <A>"),
+        ("/vc/kata_<A>", "kata <A>"),
+        ("/firecracker/demo-1", "firecracker demo-1"),
         ("/lxc.payload.web", "lxc web"),
+        ("/lxc.payload.project_web", "lxc project_web"),
         ("/lxc.payload.web/system.slice/nginx.service", "lxc web"),
         ("/lxc/web", "lxc web"),
         ("/machine.slice/machine-web.scope/payload", "nspawn web"),
@@ -94,6 +109,21 @@ fn names_containers_of_systemd_drivers() {
         ),
         ("/system.slice/runc-web.scope", "oci web"),
         ("/user.slice/crun-web.scope/container", "oci web"),
+        (
+            "/ecstasks.slice/ecstasks-0123456789abcdef0123456789abcdef.slice/docker-<A>.scope",
+            "docker <A>",
+        ),
+        ("/nomad.slice/reserve.slice/docker-<A>.scope", "docker <A>"),
+        (
+            "/user.slice/user-1001.slice/user@1001.service/user.slice/nerdctl-<A>.scope",
+            "containerd <A>",
+        ),
+        // Rootless k3s.
+        (
+            "/user.slice/user-1001.slice/user@1001.service/app.slice/k3s-rootless.service/kubepods/besteffort/pod<UID>/<A>",
+            "containerd <A> <UID>",
+        ),
+        ("/machine.slice/kata-<A>.scope", "kata <A>"),
         (r"/machine.slice/machine-my\x2dweb.scope/payload/system.slice/a.service", "nspawn my-web"),
         ("/machine.slice/systemd-nspawn@web.service/payload", "nspawn web"),
         ("/nomad.slice/share.slice/<UID>.server.scope", "oci <UID>.server"),
@@ -115,7 +145,33 @@ fn the_innermost_container_wins() {
         // Docker in a pod: the pod still holds.
         ("/kubepods/burstable/pod<UID>/<A>/docker/<B>", "docker <B> <UID>"),
         ("/docker/<A>/system.slice/cron.service", "docker <A>"),
+        ("/../../docker/<A>", "docker <A>"),
+        ("/../<A>", "oci <A>"),
     ]);
+}
+
+#[test]
+fn the_chain_of_nested_containers_is_kept() {
+    for (path, expected) in [
+        ("/docker/<A>", ""),
+        ("/docker/<A>/init.scope", ""),
+        ("/docker/<A>/docker/<B>", "docker <A>"),
+        ("/lxc.payload.web/docker/<A>/kubepods/pod<UID>/<B>", "lxc web, docker <A>"),
+        ("/docker/<A>/kubepods/besteffort/pod<UID>/<B>", "docker <A>"),
+        // minikube with systemd's driver.
+        (
+            "/system.slice/docker-<A>.scope/kubepods.slice/kubepods-pod<SCOPED>.slice/crio-<B>.scope",
+            "docker <A>",
+        ),
+        // One container whose id stands there twice.
+        ("/machine.slice/libpod-<A>.scope/libpod-payload-<A>", ""),
+    ] {
+        let path = path.replace("<A>", A).replace("<B>", B).replace("<UID>", UID);
+        let container = attribute(&path.replace("<SCOPED>", SCOPED_UID)).container.unwrap();
+        let chain: Vec<_> =
+            container.outer.iter().map(|outer| format!("{} {}", outer.runtime, outer.id)).collect();
+        assert_eq!(chain.join(", "), expected.replace("<A>", A), "{path}");
+    }
 }
 
 #[test]
@@ -144,6 +200,11 @@ fn the_rest_is_the_hosts() {
         ("/kubepods/burstable/pod<UID>", "-"),
         ("/kubepods.slice/kubepods-pod<SCOPED>.slice", "unit kubepods-pod<SCOPED>.slice"),
         ("/docker/0f1e2d3c4b5a", "-"),
+        ("/ecs/0123456789abcdef0123456789abcdef", "-"),
+        ("/firecracker", "-"),
+        ("/lxc", "-"),
+        // As it is seen from another cgroup namespace.
+        ("/../../system.slice/ssh.service", "unit ssh.service"),
         ("/docker/buildkit", "-"),
         ("/system.slice/docker-.scope", "unit docker-.scope"),
     ]);

@@ -32,7 +32,7 @@ fn host() -> Vec<(u64, Arc<Attribution>)> {
                 container.name = name.map(str::to_owned);
                 if let Some(pod) = &mut container.pod {
                     let (name, namespace) = (Some("checkout".into()), Some("shop".into()));
-                    *pod = Pod { uid: pod.uid.clone(), name, namespace };
+                    *pod = Pod { uid: pod.uid.clone(), name, namespace, ..Pod::default() };
                 }
             }
             (id, Arc::new(attribution))
