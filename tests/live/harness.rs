@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sensor::attribution::cgroup::Hierarchy;
 use serde_json::Value;
 
 /// How long a test waits for anything. Long, since emulated machines run these tests too; a test that
@@ -22,10 +23,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Lines of a sensor's output that a test has not looked at yet.
 const LINES: usize = 1 << 18;
 
-/// A control group that exists as long as this value: in the v2 hierarchy, and in v1 hierarchies
-/// where a limit needs them.
+/// A control group that exists as long as this value: in the v2 hierarchy, or in the one of v1 that
+/// stands in for it, and in further v1 hierarchies where a limit needs them.
 pub(crate) struct Cgroup {
-    /// Its directory in the v2 hierarchy, then those in v1 hierarchies.
+    /// Its directory in the hierarchy that tells processes apart, then those in others.
     directories: Vec<PathBuf>,
     name: String,
 }
@@ -36,8 +37,8 @@ impl Cgroup {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("sensor-test-{}-{number}-{test}", process::id());
-        let directory =
-            mount_of("cgroup2", "").expect("no cgroup2 hierarchy is mounted").join(&name);
+        let hierarchy = Hierarchy::find().unwrap().expect("no cgroup hierarchy is mounted");
+        let directory = hierarchy.point().join(&name);
         fs::create_dir(&directory)
             .unwrap_or_else(|error| panic!("create {}: {error}", directory.display()));
         Self { directories: vec![directory], name }
@@ -45,15 +46,11 @@ impl Cgroup {
 
     /// Limits the memory of all processes in it together, swap included.
     pub(crate) fn limit_memory(&mut self, bytes: u64) {
-        let controls = if let Some(v1) = mount_of("cgroup", "memory") {
-            let directory = v1.join(&self.name);
-            fs::create_dir(&directory).unwrap();
-            self.directories.push(directory.clone());
+        let controls = if let Some(directory) = self.add_v1("memory") {
             ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
                 .map(|name| directory.join(name))
         } else {
-            let root = self.path().parent().unwrap();
-            fs::write(root.join("cgroup.subtree_control"), "+memory").unwrap();
+            self.enable("+memory");
             ["memory.max", "memory.swap.max"].map(|name| self.path().join(name))
         };
         fs::write(&controls[0], bytes.to_string()).unwrap();
@@ -64,12 +61,41 @@ impl Cgroup {
         }
     }
 
-    /// Its directory in the v2 hierarchy.
+    /// Limits the processor time of all processes in it together, in each period.
+    pub(crate) fn limit_cpu(&mut self, quota_us: u64, period_us: u64) {
+        let Some(directory) = self.add_v1("cpu") else {
+            self.enable("+cpu");
+            fs::write(self.path().join("cpu.max"), format!("{quota_us} {period_us}")).unwrap();
+            return;
+        };
+        fs::write(directory.join("cpu.cfs_period_us"), period_us.to_string()).unwrap();
+        fs::write(directory.join("cpu.cfs_quota_us"), quota_us.to_string()).unwrap();
+        // Usage is counted by another controller, which may be in the same hierarchy.
+        self.add_v1("cpuacct");
+    }
+
+    /// Makes the group in the hierarchy of a v1 controller as well, if there is one.
+    fn add_v1(&mut self, controller: &str) -> Option<PathBuf> {
+        let directory = mount_of("cgroup", controller)?.join(&self.name);
+        if !self.directories.contains(&directory) && !directory.exists() {
+            fs::create_dir(&directory).unwrap();
+            self.directories.push(directory.clone());
+        }
+        Some(directory)
+    }
+
+    /// Lets groups below the root of the v2 hierarchy have a controller.
+    fn enable(&self, controller: &str) {
+        let root = self.path().parent().unwrap();
+        fs::write(root.join("cgroup.subtree_control"), controller).unwrap();
+    }
+
+    /// Its directory in the hierarchy that tells processes apart.
     pub(crate) fn path(&self) -> &Path {
         &self.directories[0]
     }
 
-    /// What `/proc/PID/cgroup` shows of it in the v2 hierarchy.
+    /// What `/proc/PID/cgroup` shows of it there.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -126,7 +152,7 @@ impl Drop for Cgroup {
 }
 
 /// The mount points of all hierarchies of `kind`.
-fn mounts_of(kind: &str) -> Vec<PathBuf> {
+pub(crate) fn mounts_of(kind: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     fields.filter(|fields| fields[2] == kind).map(|fields| fields[1].into()).collect()
@@ -172,9 +198,9 @@ impl Sensor {
         Self::spawn(cgroup.command(program()).args(arguments))
     }
 
-    /// The same where no cgroup2 hierarchy is mounted, as on a host that has v1 only.
-    pub(crate) fn start_without_v2(arguments: &[&str]) -> Self {
-        let hide = "for point in $(grep ' cgroup2 ' /proc/self/mounts | cut -d ' ' -f 2); do \
+    /// The same where no hierarchy of control groups is mounted.
+    pub(crate) fn start_without_cgroups(arguments: &[&str]) -> Self {
+        let hide = "for point in $(grep -E ' cgroup2? ' /proc/self/mounts | cut -d ' ' -f 2); do \
                     umount -l \"$point\" || exit; done; exec \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["-m", "sh", "-c", hide, "sh"]).arg(program()).args(arguments);

@@ -12,6 +12,7 @@ mod calls;
 mod connect;
 mod credentials;
 mod oom;
+mod throttling;
 mod storm;
 mod cgroups;
 mod container;

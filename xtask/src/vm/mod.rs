@@ -24,9 +24,6 @@ use crate::workspace;
 use kernel::Kernel;
 use machine::{Outcome, Verdict};
 
-/// The live tests of hosts without a unified hierarchy; all others make a control group in it.
-const WITHOUT_V2: &str = "without_v2";
-
 /// Ten times what a machine takes on two idle cores, in seconds.
 const TIMEOUT: u64 = 900;
 
@@ -75,7 +72,7 @@ pub(crate) enum Cgroups {
     V2,
     /// A hierarchy for each controller, and the unified one beside them
     Hybrid,
-    /// A hierarchy for each controller; only the tests that need no unified one run
+    /// A hierarchy for each controller, and no other
     V1,
 }
 
@@ -127,10 +124,9 @@ pub(crate) fn all(arguments: &Arguments) -> Result<Counts> {
     setup::vm()?;
     let cache = workspace::target()?.join("vm");
     let kernels = kernel::fetch(&cache, &arguments.kernel, arguments.refresh)?;
-    let task = match (arguments.bless, arguments.cgroups, arguments.words.as_slice()) {
-        (true, ..) => Task::Doctor,
-        (false, Cgroups::V1, []) => Task::Tests(Some(WITHOUT_V2.to_owned())),
-        (false, _, words) => Task::from_words(words),
+    let task = match arguments.words.as_slice() {
+        _ if arguments.bless => Task::Doctor,
+        words => Task::from_words(words),
     };
     // Of this run alone: another one may go on beside it.
     let initrd = NamedTempFile::new_in(&cache).context("create the initial file system")?;
