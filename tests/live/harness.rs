@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -124,9 +125,20 @@ impl Cgroup {
             |directory: &PathBuf| format!("echo $$ > '{}/cgroup.procs' && ", directory.display());
         let join: String = self.directories.iter().map(join).collect();
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("{join}exec \"$@\"")).arg("sh").arg(program);
+        command.arg("-c").arg(format!("{join}exec \"$@\"")).arg("sh").arg(found(program.as_ref()));
         command
     }
+}
+
+/// Where a program is, by its name. The shell of a guest has many commands inside, and would execute
+/// none of those that it has.
+fn found(program: &OsStr) -> PathBuf {
+    if program.as_bytes().contains(&b'/') {
+        return program.into();
+    }
+    let paths = env::var_os("PATH").unwrap();
+    let mut places = env::split_paths(&paths).map(|directory| directory.join(program));
+    places.find(|place| place.exists()).unwrap_or_else(|| panic!("no {} here", program.display()))
 }
 
 impl Drop for Cgroup {
