@@ -58,9 +58,9 @@ enum Task {
     Capture(capture::Arguments),
     /// Run all that a change has to pass
     Ci {
-        /// Also run the live tests on the kernels of the table, in emulated machines
+        /// Leave out the other kernels and the other architecture
         #[arg(long)]
-        kernels: bool,
+        quick: bool,
     },
     /// Write the reference under docs/ from the tables in the code
     Docs {
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Capture(arguments) => capture::capture(&arguments).map(|()| true),
-        Task::Ci { kernels } => ci::ci(kernels),
+        Task::Ci { quick } => ci::ci(quick),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };
     match passed {
