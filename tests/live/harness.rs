@@ -20,7 +20,7 @@ use serde_json::Value;
 
 /// How long a test waits for anything. Long, since emulated machines run these tests too; a test that
 /// passes does not wait for it.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(4);
 /// Lines of a sensor's output that a test has not looked at yet.
 const LINES: usize = 1 << 18;
 

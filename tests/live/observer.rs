@@ -25,7 +25,7 @@ use sensor_common::credentials::{Call, Identity};
 use crate::harness::Cgroup;
 
 /// Longer than anything takes on a loaded machine or an emulated one.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(4);
 
 /// More events than a test produces before it looks.
 const QUEUE: usize = 400_000;

@@ -62,6 +62,8 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Check the agent for 64-bit ARM
+    Aarch64,
     /// Write the reference under docs/ from the tables in the code
     Docs {
         /// Change nothing; fail if a file differs
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Capture(arguments) => capture::capture(&arguments).map(|()| true),
         Task::Ci { quick } => ci::ci(quick),
+        Task::Aarch64 => aarch64::check().map(|()| true),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };
     match passed {
