@@ -213,9 +213,15 @@ impl Sensor {
     /// The same where no hierarchy of control groups is mounted.
     pub(crate) fn start_without_cgroups(arguments: &[&str]) -> Self {
         let hide = "for point in $(grep -E ' cgroup2? ' /proc/self/mounts | cut -d ' ' -f 2); do \
-                    umount -l \"$point\" || exit; done; exec \"$@\"";
+                    umount -l \"$point\" || exit; done";
+        Self::start_after(hide, arguments)
+    }
+
+    /// The same among mounts of its own, after a shell script has changed them.
+    pub(crate) fn start_after(script: &str, arguments: &[&str]) -> Self {
+        let script = format!("{script}; exec \"$@\"");
         let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", hide, "sh"]).arg(program()).args(arguments);
+        command.args(["-m", "sh", "-c", &script, "sh"]).arg(program()).args(arguments);
         Self::spawn(&mut command)
     }
 
@@ -294,13 +300,10 @@ pub(crate) fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The sensor under test: `SENSOR_BIN`, else the one that cargo built beside this test.
+/// The sensor under test: `SENSOR_BIN`, else the one that cargo built for this test.
 fn program() -> PathBuf {
-    if let Some(program) = env::var_os("SENSOR_BIN") {
-        return program.into();
-    }
-    let test = env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join("sensor")
+    let built = env!("CARGO_BIN_EXE_sensor-under-test");
+    env::var_os("SENSOR_BIN").map_or(built.into(), PathBuf::from)
 }
 
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {

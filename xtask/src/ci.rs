@@ -16,11 +16,12 @@ const EVERYTHING: [&str; 5] =
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("setup", prepare),
     ("format", format),
     ("clippy for the host", clippy),
     ("clippy for the kernel", clippy_kernel),
+    ("the programs with their log", with_log),
     ("licences and sources of dependencies", deny),
     ("docs in step", docs_in_step),
 ];
@@ -86,6 +87,15 @@ fn clippy_kernel_of(architecture: &str) -> Result<()> {
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
             .arg(target)
             .args(["--", "-D", "warnings"]),
+    )
+}
+
+/// A feature that no other step builds.
+fn with_log() -> Result<()> {
+    command::run(
+        command::cargo()
+            .args(["check", "--locked", "--package", "sensor"])
+            .args(["--features", "log"]),
     )
 }
 
