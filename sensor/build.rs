@@ -18,6 +18,8 @@ use tools::{CLANGS, TOOLCHAIN};
 const SKIP: &str = "AYA_BUILD_SKIP";
 const CLANG: &str = "SENSOR_BPF_CLANG";
 const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
+/// What cargo sets for the agent's feature `log`.
+const LOG: &str = "CARGO_FEATURE_LOG";
 /// Marks the second process.
 const INNER: &str = "SENSOR_BUILD_INNER";
 
@@ -33,7 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn compile() -> ExitCode {
-    let package = Package { name: "sensor-ebpf", root_dir: "../sensor-ebpf", ..Package::default() };
+    let features: &[&str] = if env::var_os(LOG).is_some() { &["log"] } else { &[] };
+    let package =
+        Package { name: "sensor-ebpf", root_dir: "../sensor-ebpf", features, ..Package::default() };
     match aya_build::build_ebpf([package], Toolchain::Custom(TOOLCHAIN)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -34,10 +34,16 @@ struct kernfs_node { const char *name; u64 id; struct kernfs_node *parent; } COR
 // 6.15 made the parent RCU-protected and renamed it.
 struct kernfs_node___rcu { struct kernfs_node *__parent; } CORE;
 struct cgroup_subsys_state { struct cgroup *cgroup; } CORE;
-struct cgroup { struct kernfs_node *kn; int level; struct cgroup *ancestors[1]; } CORE;
+struct cgroup_root { int hierarchy_id; } CORE;
+struct cgroup {
+	struct kernfs_node *kn;
+	int level;
+	struct cgroup_root *root;
+	struct cgroup *ancestors[1];
+} CORE;
 // Before 6.1 the ids themselves.
 struct cgroup___old { u64 ancestor_ids[1]; } CORE;
-enum cgroup_subsys_id { memory_cgrp_id = 4 };
+enum cgroup_subsys_id { memory_cgrp_id = 4, pids_cgrp_id = 11 };
 struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; } CORE;
 
 struct kuid { u32 val; } CORE;
@@ -274,19 +280,24 @@ RSS(mm_swapped_pages, 2)
 RSS(mm_shmem_pages, 3)
 
 GET(css_set_default, css_set, struct cgroup *, dfl_cgrp)
-// The memory controller's place among the subsystems differs between kernel configurations.
-GETTER struct cgroup_subsys_state *css_set_memory(const struct css_set *from)
-{
-	struct cgroup_subsys_state *to = 0;
-	u32 id = __builtin_preserve_enum_value(*(enum cgroup_subsys_id *)memory_cgrp_id, 1);
-	bpf_probe_read_kernel(&to, sizeof(to),
-			      (void *)__builtin_preserve_access_index(&from->subsys[0]) +
-				      (id & 31) * sizeof(void *));
-	return to;
-}
+// A controller's place among the subsystems differs between kernel configurations.
+#define SUBSYSTEM(name, which)                                                                     \
+	GETTER struct cgroup_subsys_state *name(const struct css_set *from)                        \
+	{                                                                                          \
+		struct cgroup_subsys_state *to = 0;                                                \
+		u32 id = __builtin_preserve_enum_value(*(enum cgroup_subsys_id *)which, 1);        \
+		bpf_probe_read_kernel(&to, sizeof(to),                                             \
+				      (void *)__builtin_preserve_access_index(&from->subsys[0]) +  \
+					      (id & 31) * sizeof(void *));                         \
+		return to;                                                                         \
+	}
+SUBSYSTEM(css_set_memory, memory_cgrp_id)
+SUBSYSTEM(css_set_pids, pids_cgrp_id)
 GET(css_cgroup, cgroup_subsys_state, struct cgroup *, cgroup)
 GET(cgroup_node, cgroup, struct kernfs_node *, kn)
 GET(cgroup_level, cgroup, s32, level)
+GET(cgroup_root, cgroup, struct cgroup_root *, root)
+GET(root_hierarchy, cgroup_root, u32, hierarchy_id)
 // The cgroup above this one, or itself, whose distance from the root is `level`.
 GETTER u64 cgroup_ancestor_id(const struct cgroup *from, u32 level)
 {

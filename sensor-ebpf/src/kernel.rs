@@ -11,6 +11,7 @@ macro_rules! structures {
 
 structures!(
     cgroup,
+    cgroup_hierarchy,
     cgroup_subsys_state,
     cred,
     css_set,
@@ -115,6 +116,9 @@ getters! {
 
     css_set_default(*const css_set) -> *const cgroup;
     css_set_memory(*const css_set) -> *const cgroup_subsys_state;
+    css_set_pids(*const css_set) -> *const cgroup_subsys_state;
+    cgroup_root(*const cgroup) -> *const cgroup_hierarchy;
+    root_hierarchy(*const cgroup_hierarchy) -> u32;
     css_cgroup(*const cgroup_subsys_state) -> *const cgroup;
     cgroup_level(*const cgroup) -> i32;
     cgroup_node(*const cgroup) -> *const kernfs_node;

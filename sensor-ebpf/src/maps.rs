@@ -20,6 +20,8 @@ pub(crate) static CONFIG: Global<Config> = Global::new(Config {
     sample_tgid: 0,
     wake_bytes: 0,
     wake_interval_ns: 0,
+    hierarchy: 0,
+    controller: 0,
 });
 
 /// Records: every probe writes through `submit.rs`, the agent's one reader reads.

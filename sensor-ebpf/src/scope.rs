@@ -2,14 +2,20 @@
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_get_current_cgroup_id;
+use sensor_common::config::Controller;
 use sensor_common::function::Function;
 
 use crate::atomic;
 use crate::kernel::{
-    cgroup, cgroup_ancestor_id, cgroup_level, css_set_default, task_css_set, task_struct,
+    cgroup, cgroup_ancestor_id, cgroup_level, cgroup_node, cgroup_root, css_cgroup,
+    css_set_default, css_set_memory, css_set_pids, node_id, root_hierarchy, task_css_set,
+    task_struct,
 };
 use crate::maps::{CONFIG, MET};
 use crate::task;
+
+const PIDS: u32 = Controller::Pids as u32;
+const MEMORY: u32 = Controller::Memory as u32;
 
 /// Whether records about the current task are wanted. Which kinds are is decided by what is attached.
 #[inline(always)]
@@ -45,15 +51,35 @@ pub(crate) fn in_scope(cgroup: *const cgroup) -> bool {
             && cgroup_ancestor_id(cgroup, config.scope_level) == config.scope_cgroup_id)
 }
 
-/// The cgroup of a task in the unified hierarchy.
+/// The cgroup of a task in the unified hierarchy, or in the one of v1 that stands in for it.
 #[inline(always)]
 pub(crate) fn cgroup_of(task: *const task_struct) -> *const cgroup {
-    css_set_default(task_css_set(task))
+    let set = task_css_set(task);
+    match CONFIG.load().controller {
+        PIDS => css_cgroup(css_set_pids(set)),
+        MEMORY => css_cgroup(css_set_memory(set)),
+        _ => css_set_default(set),
+    }
 }
 
-/// Id of the current task's cgroup in the unified hierarchy.
+/// Whether a hierarchy of v1 stands in for the unified one.
+#[inline(always)]
+pub(crate) fn is_legacy() -> bool {
+    CONFIG.load().controller != 0
+}
+
+/// Whether a cgroup is of the hierarchy by which tasks are told apart: ids are unique in one only.
+#[inline(always)]
+pub(crate) fn is_of_hierarchy(cgroup: *const cgroup) -> bool {
+    root_hierarchy(cgroup_root(cgroup)) == CONFIG.load().hierarchy
+}
+
+/// Id of the current task's cgroup in that hierarchy.
 #[inline(always)]
 pub(crate) fn current_cgroup_id() -> u64 {
+    if is_legacy() {
+        return node_id(cgroup_node(cgroup_of(task::current())));
+    }
     // SAFETY: a helper without preconditions.
     unsafe { bpf_get_current_cgroup_id() }
 }

@@ -17,15 +17,17 @@ in_group() (
 container() {
     mkdir -p "$WORK/image/bin" "$WORK/image/dev" "$WORK/image/etc" "$WORK/image/proc" "$WORK/image/tmp"
     cp /bin/busybox "$WORK/image/bin/busybox"
-    for name in cat cp dd nc sh; do
+    for name in cat cp dd ln nc sh; do
         ln "$WORK/image/bin/busybox" "$WORK/image/bin/$name"
     done
     echo 'root:*:20000:0:99999:7:::' >"$WORK/image/etc/shadow"
     mkdir "$WORK/bundle"
+    # One line of JSON, whatever the lines of the script.
+    script=$(echo "$1" | tr '\n' ';' | sed 's/^;//; s/;;*$//; s/;/; /g')
     limit=${2:+,\"resources\":{\"memory\":{\"limit\":$2,\"swap\":$2\}\}}
     cat >"$WORK/bundle/config.json" <<JSON
 {"ociVersion": "1.0.2",
- "process": {"user": {"uid": 0, "gid": 0}, "args": ["sh", "-c", "$1"], "env": ["PATH=/bin"], "cwd": "/"},
+ "process": {"user": {"uid": 0, "gid": 0}, "args": ["sh", "-c", "$script"], "env": ["PATH=/bin"], "cwd": "/"},
  "root": {"path": "rootfs"},
  "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
  "linux": {"cgroupsPath": "/${GROUP##*/}/$ID",

@@ -180,3 +180,18 @@ fn get(address: &str, path: &str) -> Option<String> {
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)
 }
+
+#[test]
+fn a_kernel_without_type_information_is_one_sentence_with_the_fix() {
+    let hide = "mount -t tmpfs none /sys/kernel/btf";
+    let ended = Sensor::start_after(hide, &["events"]).wait();
+    assert_eq!(ended.status.code(), Some(1));
+    let [line] = ended.stderr.as_slice() else { panic!("{:?}", ended.stderr) };
+    assert!(line.contains("no BTF at /sys/kernel/btf/vmlinux"), "{line}");
+    assert!(line.contains("CONFIG_DEBUG_INFO_BTF=y"), "{line}");
+
+    let ended = Sensor::start_after(hide, &["doctor"]).wait();
+    assert_eq!(ended.status.code(), Some(1));
+    let fix = "fix: boot a kernel built with CONFIG_DEBUG_INFO_BTF=y";
+    assert!(ended.stdout.iter().any(|line| line.contains(fix)), "{:?}", ended.stdout);
+}

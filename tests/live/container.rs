@@ -9,28 +9,28 @@ use sensor_common::Kind;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Cgroup, Sensor, wait_for};
+use crate::harness::{Cgroup, Sensor, mounts_of, wait_for};
 use crate::observer::{Observer, Seen, What};
 
 /// How a runtime is started, up to its own arguments.
-///
-/// crun refuses hosts that have both layouts of control groups; where only the unified one is
-/// mounted it makes its group in that.
-const RUNTIMES: [(&str, &[&str]); 2] = [
-    ("runc", &["runc"]),
-    (
-        "crun",
-        &[
-            "unshare",
-            "-m",
-            "sh",
-            "-c",
-            "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"",
-            "sh",
-            "crun",
-        ],
-    ),
+const RUNC: &[&str] = &["runc"];
+const CRUN: &[&str] = &["crun"];
+/// crun refuses hosts that have both layouts of control groups; where only the unified one is mounted
+/// it makes its group in that.
+const CRUN_OF_HYBRID: &[&str] = &[
+    "unshare",
+    "-m",
+    "sh",
+    "-c",
+    "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"",
+    "sh",
+    "crun",
 ];
+
+fn runtimes() -> [(&'static str, &'static [&'static str]); 2] {
+    let is_hybrid = ["cgroup", "cgroup2"].iter().all(|kind| !mounts_of(kind).is_empty());
+    [("runc", RUNC), ("crun", if is_hybrid { CRUN_OF_HYBRID } else { CRUN })]
+}
 
 /// A container that runs a shell script of busybox, in a control group below the test's.
 struct Container {
@@ -120,7 +120,7 @@ fn is_in(id: &str, seen: &Seen) -> bool {
 
 #[test]
 fn a_container_is_attributed_by_its_full_id() {
-    for (name, program) in RUNTIMES {
+    for (name, program) in runtimes() {
         let cgroup = Cgroup::new(name);
         let observer =
             Observer::start(&cgroup, &[Kind::Fork, Kind::Exec, Kind::Exit, Kind::Cgroup]);
@@ -148,9 +148,8 @@ fn a_container_is_attributed_by_its_full_id() {
 
 #[test]
 fn a_container_is_profiled_by_the_beginning_of_its_id() {
-    let (_, program) = RUNTIMES[0];
     let cgroup = Cgroup::new("busy");
-    let container = Container::start(&cgroup, program, "while :; do :; done");
+    let container = Container::start(&cgroup, RUNC, "while :; do :; done");
     let prefix = &container.id[..12];
     wait_for(|| cgroup.path().join(&container.id).exists().then_some(()));
     let ended = Sensor::start(["profile", "--duration", "2", prefix]).wait();
@@ -162,9 +161,8 @@ fn a_container_is_profiled_by_the_beginning_of_its_id() {
 
 #[test]
 fn near_names_are_listed_for_one_that_is_not_there() {
-    let (_, program) = RUNTIMES[0];
     let cgroup = Cgroup::new("near");
-    let container = Container::start(&cgroup, program, "while :; do :; done");
+    let container = Container::start(&cgroup, RUNC, "while :; do :; done");
     wait_for(|| cgroup.path().join(&container.id).exists().then_some(()));
     let other = if container.id.starts_with('0') { "1" } else { "0" };
     let mistyped = format!("{other}{}", &container.id[1..12]);

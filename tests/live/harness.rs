@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -14,18 +15,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sensor::attribution::cgroup::Hierarchy;
 use serde_json::Value;
 
 /// How long a test waits for anything. Long, since emulated machines run these tests too; a test that
 /// passes does not wait for it.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(4);
 /// Lines of a sensor's output that a test has not looked at yet.
 const LINES: usize = 1 << 18;
 
-/// A control group that exists as long as this value: in the v2 hierarchy, and in v1 hierarchies
-/// where a limit needs them.
+/// A control group that exists as long as this value: in the v2 hierarchy, or in the one of v1 that
+/// stands in for it, and in further v1 hierarchies where a limit needs them.
 pub(crate) struct Cgroup {
-    /// Its directory in the v2 hierarchy, then those in v1 hierarchies.
+    /// Its directory in the hierarchy that tells processes apart, then those in others.
     directories: Vec<PathBuf>,
     name: String,
 }
@@ -36,8 +38,8 @@ impl Cgroup {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("sensor-test-{}-{number}-{test}", process::id());
-        let directory =
-            mount_of("cgroup2", "").expect("no cgroup2 hierarchy is mounted").join(&name);
+        let hierarchy = Hierarchy::find().unwrap().expect("no cgroup hierarchy is mounted");
+        let directory = hierarchy.point().join(&name);
         fs::create_dir(&directory)
             .unwrap_or_else(|error| panic!("create {}: {error}", directory.display()));
         Self { directories: vec![directory], name }
@@ -45,15 +47,11 @@ impl Cgroup {
 
     /// Limits the memory of all processes in it together, swap included.
     pub(crate) fn limit_memory(&mut self, bytes: u64) {
-        let controls = if let Some(v1) = mount_of("cgroup", "memory") {
-            let directory = v1.join(&self.name);
-            fs::create_dir(&directory).unwrap();
-            self.directories.push(directory.clone());
+        let controls = if let Some(directory) = self.add_v1("memory") {
             ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
                 .map(|name| directory.join(name))
         } else {
-            let root = self.path().parent().unwrap();
-            fs::write(root.join("cgroup.subtree_control"), "+memory").unwrap();
+            self.enable("+memory");
             ["memory.max", "memory.swap.max"].map(|name| self.path().join(name))
         };
         fs::write(&controls[0], bytes.to_string()).unwrap();
@@ -64,12 +62,41 @@ impl Cgroup {
         }
     }
 
-    /// Its directory in the v2 hierarchy.
+    /// Limits the processor time of all processes in it together, in each period.
+    pub(crate) fn limit_cpu(&mut self, quota_us: u64, period_us: u64) {
+        let Some(directory) = self.add_v1("cpu") else {
+            self.enable("+cpu");
+            fs::write(self.path().join("cpu.max"), format!("{quota_us} {period_us}")).unwrap();
+            return;
+        };
+        fs::write(directory.join("cpu.cfs_period_us"), period_us.to_string()).unwrap();
+        fs::write(directory.join("cpu.cfs_quota_us"), quota_us.to_string()).unwrap();
+        // Usage is counted by another controller, which may be in the same hierarchy.
+        self.add_v1("cpuacct");
+    }
+
+    /// Makes the group in the hierarchy of a v1 controller as well, if there is one.
+    fn add_v1(&mut self, controller: &str) -> Option<PathBuf> {
+        let directory = mount_of("cgroup", controller)?.join(&self.name);
+        if !self.directories.contains(&directory) && !directory.exists() {
+            fs::create_dir(&directory).unwrap();
+            self.directories.push(directory.clone());
+        }
+        Some(directory)
+    }
+
+    /// Lets groups below the root of the v2 hierarchy have a controller.
+    fn enable(&self, controller: &str) {
+        let root = self.path().parent().unwrap();
+        fs::write(root.join("cgroup.subtree_control"), controller).unwrap();
+    }
+
+    /// Its directory in the hierarchy that tells processes apart.
     pub(crate) fn path(&self) -> &Path {
         &self.directories[0]
     }
 
-    /// What `/proc/PID/cgroup` shows of it in the v2 hierarchy.
+    /// What `/proc/PID/cgroup` shows of it there.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -98,9 +125,20 @@ impl Cgroup {
             |directory: &PathBuf| format!("echo $$ > '{}/cgroup.procs' && ", directory.display());
         let join: String = self.directories.iter().map(join).collect();
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("{join}exec \"$@\"")).arg("sh").arg(program);
+        command.arg("-c").arg(format!("{join}exec \"$@\"")).arg("sh").arg(found(program.as_ref()));
         command
     }
+}
+
+/// Where a program is, by its name. The shell of a guest has many commands inside, and would execute
+/// none of those that it has.
+fn found(program: &OsStr) -> PathBuf {
+    if program.as_bytes().contains(&b'/') {
+        return program.into();
+    }
+    let paths = env::var_os("PATH").unwrap();
+    let mut places = env::split_paths(&paths).map(|directory| directory.join(program));
+    places.find(|place| place.exists()).unwrap_or_else(|| panic!("no {} here", program.display()))
 }
 
 impl Drop for Cgroup {
@@ -126,7 +164,7 @@ impl Drop for Cgroup {
 }
 
 /// The mount points of all hierarchies of `kind`.
-fn mounts_of(kind: &str) -> Vec<PathBuf> {
+pub(crate) fn mounts_of(kind: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     fields.filter(|fields| fields[2] == kind).map(|fields| fields[1].into()).collect()
@@ -172,12 +210,18 @@ impl Sensor {
         Self::spawn(cgroup.command(program()).args(arguments))
     }
 
-    /// The same where no cgroup2 hierarchy is mounted, as on a host that has v1 only.
-    pub(crate) fn start_without_v2(arguments: &[&str]) -> Self {
-        let hide = "for point in $(grep ' cgroup2 ' /proc/self/mounts | cut -d ' ' -f 2); do \
-                    umount -l \"$point\" || exit; done; exec \"$@\"";
+    /// The same where no hierarchy of control groups is mounted.
+    pub(crate) fn start_without_cgroups(arguments: &[&str]) -> Self {
+        let hide = "for point in $(grep -E ' cgroup2? ' /proc/self/mounts | cut -d ' ' -f 2); do \
+                    umount -l \"$point\" || exit; done";
+        Self::start_after(hide, arguments)
+    }
+
+    /// The same among mounts of its own, after a shell script has changed them.
+    pub(crate) fn start_after(script: &str, arguments: &[&str]) -> Self {
+        let script = format!("{script}; exec \"$@\"");
         let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", hide, "sh"]).arg(program()).args(arguments);
+        command.args(["-m", "sh", "-c", &script, "sh"]).arg(program()).args(arguments);
         Self::spawn(&mut command)
     }
 
@@ -256,13 +300,10 @@ pub(crate) fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The sensor under test: `SENSOR_BIN`, else the one that cargo built beside this test.
+/// The sensor under test: `SENSOR_BIN`, else the one that cargo built for this test.
 fn program() -> PathBuf {
-    if let Some(program) = env::var_os("SENSOR_BIN") {
-        return program.into();
-    }
-    let test = env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join("sensor")
+    let built = env!("CARGO_BIN_EXE_sensor-under-test");
+    env::var_os("SENSOR_BIN").map_or(built.into(), PathBuf::from)
 }
 
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {

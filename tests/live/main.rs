@@ -13,6 +13,7 @@ mod names;
 mod connect;
 mod credentials;
 mod oom;
+mod throttling;
 mod storm;
 mod cgroups;
 mod container;

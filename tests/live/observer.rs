@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sensor::attribution::Attribution;
 use sensor::attribution::cache::Cache;
+use sensor::attribution::cgroup::Hierarchy;
 use sensor::driver::{Balance, Control, Live, Remote, Stages};
 use sensor::event::Event;
 use sensor::event::detail::Detail;
@@ -24,7 +25,7 @@ use sensor_common::credentials::{Call, Identity};
 use crate::harness::Cgroup;
 
 /// Longer than anything takes on a loaded machine or an emulated one.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(4);
 
 /// More events than a test produces before it looks.
 const QUEUE: usize = 400_000;
@@ -109,12 +110,16 @@ impl Observer {
     }
 
     pub(crate) fn with_ring(cgroup: &Cgroup, wanted: &[Kind], ring_bytes: u32) -> Self {
+        let hierarchy = Hierarchy::find().expect("the mounts can be read");
+        let legacy = hierarchy.and_then(|hierarchy| hierarchy.legacy());
         let config = Config {
             scope_cgroup_id: cgroup.id(),
             scope_level: cgroup.level(),
             self_tgid: std::process::id(),
             wake_bytes: ring_bytes / 8,
             wake_interval_ns: 1_000_000,
+            hierarchy: legacy.map_or(0, |legacy| legacy.number),
+            controller: legacy.map_or(0, |legacy| legacy.controller as u32),
             ..Config::default()
         };
         let settings = Settings {

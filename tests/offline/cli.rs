@@ -177,7 +177,9 @@ fn without_root_the_way_to_it_is_said() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let sensor = directory.path().join("sensor");
-    fs::copy(program(), &sensor).unwrap();
+    // By another process: a file that this one had open for writing could be, for a moment, open in
+    // the child of another test, and is not executed then.
+    assert!(Command::new("cp").arg(program()).arg(&sensor).status().unwrap().success());
     let commands: [&[&str]; 3] =
         [&["events"], &["run", "--set", "metrics.enabled=false"], &["profile", "--all"]];
     for arguments in commands {

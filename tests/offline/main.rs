@@ -5,6 +5,7 @@ mod cli;
 mod dependencies;
 mod edges;
 mod fuzz;
+mod readme;
 mod replay;
 mod source;
 mod tidy;

@@ -47,6 +47,8 @@ fn library(version: &str) -> Result<PathBuf> {
     let archive = Archive::open(&cache, "arm64", false)?;
     let scratch = tempfile::tempdir_in(&cache).context("create a temporary directory")?;
     archive.download(&format!("{LIBRARY}={version}"), scratch.path())?;
+    // dpkg makes the directory itself, but not those above it.
+    fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
     for package in list(scratch.path())? {
         command::capture(Command::new("dpkg").arg("--extract").arg(&package).arg(&directory))?;
     }

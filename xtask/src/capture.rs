@@ -11,6 +11,8 @@ use clap::Args;
 
 use crate::{command, setup, workspace};
 
+/// How the README shows a replay, up to its arguments.
+const REPLAY: &str = "$ sensor replay ";
 /// What scripts have in common is no script.
 const SHARED: &str = "lib";
 
@@ -48,7 +50,23 @@ pub(crate) fn capture(arguments: &Arguments) -> Result<()> {
             .with_context(|| format!("write {}", expected.display()))?;
         println!("{}", expected.display());
     }
-    Ok(())
+    readme(&sensor)
+}
+
+/// Writes what the README shows of a replay anew.
+fn readme(sensor: &Path) -> Result<()> {
+    const FENCE: &str = "```";
+    let path = workspace::root().join("README.md");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let (before, rest) = text.split_once(REPLAY).context("the README shows no replay")?;
+    let (arguments, output) = rest.split_once('\n').context("the README ends in a command")?;
+    let (_, after) = output.split_once(FENCE).context("the README's replay has no end")?;
+    let mut replay = Command::new(sensor);
+    replay.current_dir(workspace::root()).arg("replay").args(arguments.split(' '));
+    let output = command::capture(&mut replay)?.stdout;
+    let output = String::from_utf8_lossy(&output);
+    fs::write(&path, format!("{before}{REPLAY}{arguments}\n{output}{FENCE}{after}"))
+        .with_context(|| format!("write {}", path.display()))
 }
 
 /// The names of the scripts, in order.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,24 +16,25 @@ const EVERYTHING: [&str; 5] =
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("setup", prepare),
     ("format", format),
     ("clippy for the host", clippy),
     ("clippy for the kernel", clippy_kernel),
+    ("the programs with their log", with_log),
     ("licences and sources of dependencies", deny),
     ("docs in step", docs_in_step),
 ];
 
-/// With `kernels`, also on the kernels of the table, which takes a quarter of an hour.
-pub(crate) fn ci(kernels: bool) -> Result<bool> {
+/// All of it, or without what takes longest: the other kernels and the other architecture.
+pub(crate) fn ci(quick: bool) -> Result<bool> {
     let mut times = Vec::new();
     for (name, step) in STEPS {
         timed(&mut times, name, step)?;
     }
     let mut counts = timed(&mut times, "tests", || test::all(None))?;
     timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
-    if kernels {
+    if !quick {
         timed(&mut times, "check for aarch64", other_architecture)?;
         counts.add(&timed(&mut times, "kernels", all_kernels)?);
     }
@@ -69,10 +71,15 @@ fn clippy() -> Result<()> {
     command::run(command::cargo().arg("clippy").args(EVERYTHING).args(["--", "-D", "warnings"]))
 }
 
-/// The kernel crate is empty on the host, so it is checked as `sensor/build.rs` builds it.
 fn clippy_kernel() -> Result<()> {
+    clippy_kernel_of(env::consts::ARCH)
+}
+
+/// The kernel crate is empty on the host, so it is checked as `sensor/build.rs` builds it, with the
+/// registers and numbers of system calls of `architecture`.
+fn clippy_kernel_of(architecture: &str) -> Result<()> {
     let target = workspace::target()?.join("bpf");
-    let flags = format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH);
+    let flags = format!("--cfg=bpf_target_arch=\"{architecture}\"");
     command::run(
         setup::kernel_cargo()?
             .env("CARGO_ENCODED_RUSTFLAGS", flags)
@@ -80,6 +87,15 @@ fn clippy_kernel() -> Result<()> {
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
             .arg(target)
             .args(["--", "-D", "warnings"]),
+    )
+}
+
+/// A feature that no other step builds.
+fn with_log() -> Result<()> {
+    command::run(
+        command::cargo()
+            .args(["check", "--locked", "--package", "sensor"])
+            .args(["--features", "log"]),
     )
 }
 
@@ -103,7 +119,7 @@ fn docs_in_step() -> Result<()> {
 }
 
 fn other_architecture() -> Result<()> {
-    setup::cross()?;
+    clippy_kernel_of("aarch64")?;
     aarch64::check()
 }
 
@@ -111,8 +127,14 @@ fn other_architecture() -> Result<()> {
 fn all_kernels() -> Result<Counts> {
     setup::vm()?;
     let mut counts = vm::all(&vm::Arguments::default())?;
-    for (kernel, cgroups) in [("6.1", vm::Cgroups::Hybrid), ("5.10", vm::Cgroups::V1)] {
-        counts.add(&vm::all(&vm::Arguments::of(kernel, cgroups))?);
+    let layouts = [("6.1", vm::Cgroups::Hybrid), ("5.10", vm::Cgroups::V1)];
+    let results = thread::scope(|scope| {
+        let start =
+            |(kernel, cgroups)| scope.spawn(move || vm::all(&vm::Arguments::of(kernel, cgroups)));
+        layouts.map(start).map(|machine| machine.join().ok())
+    });
+    for result in results {
+        counts.add(&result.context("a thread that ran machines died")??);
     }
     Ok(counts)
 }

@@ -58,10 +58,12 @@ enum Task {
     Capture(capture::Arguments),
     /// Run all that a change has to pass
     Ci {
-        /// Also run the live tests on the kernels of the table, in emulated machines
+        /// Leave out the other kernels and the other architecture
         #[arg(long)]
-        kernels: bool,
+        quick: bool,
     },
+    /// Check the agent for 64-bit ARM
+    Aarch64,
     /// Write the reference under docs/ from the tables in the code
     Docs {
         /// Change nothing; fail if a file differs
@@ -78,7 +80,8 @@ fn main() -> ExitCode {
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Capture(arguments) => capture::capture(&arguments).map(|()| true),
-        Task::Ci { kernels } => ci::ci(kernels),
+        Task::Ci { quick } => ci::ci(quick),
+        Task::Aarch64 => aarch64::check().map(|()| true),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };
     match passed {

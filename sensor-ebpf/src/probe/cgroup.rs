@@ -8,7 +8,7 @@ use sensor_common::path::PATH_MAX;
 
 use crate::kernel::{cgroup, cgroup_node, node_id};
 use crate::probe::{Arguments, tracepoint};
-use crate::scope::{current_cgroup_id, in_scope};
+use crate::scope::{current_cgroup_id, in_scope, is_of_hierarchy};
 use crate::submit::Draft;
 use crate::task;
 
@@ -28,7 +28,7 @@ fn try_rmdir(ctx: &impl Arguments) {
 #[inline(always)]
 fn report(ctx: &impl Arguments, change: Change) {
     let cgroup: *const cgroup = ctx.arg(0);
-    if !in_scope(cgroup) {
+    if !is_of_hierarchy(cgroup) || !in_scope(cgroup) {
         return;
     }
     let Some(mut draft) = Draft::begin(Kind::Cgroup) else { return };

@@ -31,5 +31,9 @@ fn try_exit(ctx: &impl Arguments) {
     let group = signal_group_exit_code(signal);
     exit.status = if group != 0 { group } else { task_exit_code(task) };
     exit.reserved = 0;
+    #[cfg(feature = "log")]
+    let (pid, status) = (exit.header.tgid, exit.status);
     draft.submit();
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(ctx, "process {} ended with status {}", pid, status);
 }

@@ -10,8 +10,11 @@ use aya_ebpf::programs::BtfTracePointContext;
 use sensor_common::histogram::{BUCKETS, Histogram, bucket};
 
 use crate::atomic;
-use crate::kernel::{task_cgroup_id_btf, task_pid_btf, task_state_btf, task_struct};
+use crate::kernel::{
+    cgroup_node, node_id, task_cgroup_id_btf, task_pid_btf, task_state_btf, task_struct,
+};
 use crate::maps::{RUN_QUEUE, RUNNABLE};
+use crate::scope::{cgroup_of, is_legacy};
 
 const BPF_ANY: u64 = 0;
 const BPF_NOEXIST: u64 = 1;
@@ -64,7 +67,8 @@ fn running(task: *const task_struct) {
     // SAFETY: the entry is this task's, which runs here and now.
     let Some(since) = (unsafe { RUNNABLE.get(pid) }).copied() else { return };
     let _gone = RUNNABLE.remove(pid);
-    let cgroup = task_cgroup_id_btf(task);
+    let cgroup =
+        if is_legacy() { node_id(cgroup_node(cgroup_of(task))) } else { task_cgroup_id_btf(task) };
     let wait_ns = now_ns().saturating_sub(since);
     let histogram = RUN_QUEUE.get_ptr_mut(cgroup).or_else(|| {
         #[expect(clippy::needless_borrows_for_generic_args, reason = "by value it is on the stack")]

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use sensor_common::config::Controller;
+
 /// The inode, and so the id, of the unified hierarchy's root.
 const ROOT_ID: u64 = 1;
 
@@ -27,7 +29,8 @@ pub struct Scope {
 #[derive(Debug, thiserror::Error)]
 pub enum ScopeError {
     #[error(
-        "this host has no cgroup v2 hierarchy; mount one (mount -t cgroup2 none /sys/fs/cgroup)"
+        "this host has no cgroup hierarchy, neither v2 nor v1 of pids or memory; mount one \
+         (mount -t cgroup2 none /sys/fs/cgroup)"
     )]
     NoHierarchy,
     #[error("no cgroup {text} below {}{}", point.display(), near(near_paths))]
@@ -46,18 +49,32 @@ pub(super) fn near(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
 }
 
-/// The mounted unified hierarchy: all of cgroup v2, or the part of a hybrid host that has ids.
+/// The hierarchy by which tasks are told apart: all of cgroup v2, the part of a hybrid host that is
+/// v2, or the one of a v1 controller where there is no v2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
     point: PathBuf,
     /// What of the hierarchy is mounted there; `/` is all of it.
     root: String,
+    legacy: Option<Legacy>,
+}
+
+/// A hierarchy of v1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    pub controller: Controller,
+    /// In `/proc/PID/cgroup`; also the kernel's own.
+    pub number: u32,
 }
 
 impl Hierarchy {
-    /// As this process sees it; `None` on a host with v1 only.
+    /// As this process sees it; `None` on a host that has no such hierarchy.
     pub fn find() -> io::Result<Option<Self>> {
-        let mut mounts = unified_mounts(&fs::read("/proc/self/mountinfo")?);
+        let mountinfo = fs::read("/proc/self/mountinfo")?;
+        let mut mounts = unified_mounts(&mountinfo);
+        if mounts.is_empty() {
+            mounts = legacy_mounts(&mountinfo, &fs::read_to_string("/proc/self/cgroup")?);
+        }
         // A container that runs the agent may see its own part besides the host's whole.
         let whole = mounts.iter().position(|mount| {
             fs::metadata(&mount.point).is_ok_and(|metadata| metadata.ino() == ROOT_ID)
@@ -66,6 +83,16 @@ impl Hierarchy {
             Some(whole) => Some(mounts.swap_remove(whole)),
             None => mounts.into_iter().next(),
         })
+    }
+
+    /// Which one of v1 it is, if it is not the unified one.
+    pub fn legacy(&self) -> Option<Legacy> {
+        self.legacy
+    }
+
+    /// The controllers in its line of `/proc/PID/cgroup` include this; the unified one has none.
+    pub fn controller(&self) -> &'static str {
+        self.legacy.map_or("", |legacy| legacy.controller.name())
     }
 
     /// Where it is mounted.
@@ -158,19 +185,39 @@ pub fn level(path: &str) -> u32 {
 
 /// The cgroup2 mounts of a mountinfo file, in its order.
 fn unified_mounts(mountinfo: &[u8]) -> Vec<Hierarchy> {
-    mountinfo.split(|byte| *byte == b'\n').filter_map(unified_mount).collect()
+    mounts(mountinfo, b"cgroup2", None)
 }
 
-/// `41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:1 - cgroup2 cgroup2 rw`.
-fn unified_mount(line: &[u8]) -> Option<Hierarchy> {
-    let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let separator = fields.iter().position(|field| *field == b"-")?;
-    if *fields.get(separator + 1)? != b"cgroup2" {
-        return None;
-    }
-    let root = String::from_utf8_lossy(&unescape(fields.get(3)?)).into_owned();
-    let point = std::ffi::OsString::from_vec(unescape(fields.get(4)?));
-    Some(Hierarchy { point: point.into(), root })
+/// The v1 mounts of the controller that tells most, in the order of the mountinfo file. `membership`
+/// is a /proc/PID/cgroup of this host.
+fn legacy_mounts(mountinfo: &[u8], membership: &str) -> Vec<Hierarchy> {
+    let number = |controller: Controller| {
+        let line = memberships(membership).find(|line| line.has(controller.name()))?;
+        Some(Legacy { controller, number: line.number })
+    };
+    let of = |legacy| mounts(mountinfo, b"cgroup", Some(legacy));
+    let mut found = Controller::ALL.into_iter().filter_map(number).map(of);
+    found.find(|mounts| !mounts.is_empty()).unwrap_or_default()
+}
+
+/// The mounts of a kind: `41 31 0:38 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw`, or of
+/// a controller: `… - cgroup cgroup rw,pids`.
+fn mounts(mountinfo: &[u8], kind: &[u8], legacy: Option<Legacy>) -> Vec<Hierarchy> {
+    let mount = |line: &[u8]| {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let separator = fields.iter().position(|field| *field == b"-")?;
+        if *fields.get(separator + 1)? != kind {
+            return None;
+        }
+        if let Some(legacy) = legacy {
+            let mut options = fields.get(separator + 3)?.split(|byte| *byte == b',');
+            options.find(|option| *option == legacy.controller.name().as_bytes())?;
+        }
+        let root = String::from_utf8_lossy(&unescape(fields.get(3)?)).into_owned();
+        let point = std::ffi::OsString::from_vec(unescape(fields.get(4)?));
+        Some(Hierarchy { point: point.into(), root, legacy })
+    };
+    mountinfo.split(|byte| *byte == b'\n').filter_map(mount).collect()
 }
 
 /// `\040` → a space, as mountinfo writes what would end a field.
@@ -194,20 +241,32 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 /// hierarchy's unless that is its root, else the v1 hierarchy that runtimes use most surely.
 pub fn path_in(contents: &str) -> Option<&str> {
     const BY_PREFERENCE: [&str; 4] = ["", "name=systemd", "pids", "memory"];
-    let lines: Vec<(&str, &str)> = contents
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            Some((fields.next()?, fields.next()?))
-        })
-        .collect();
     let path_of = |controller: &&str| {
-        let has =
-            |(controllers, _): &&(&str, &str)| controllers.split(',').any(|c| c == *controller);
-        lines.iter().find(has).map(|(_, path)| *path)
+        memberships(contents).find(|line| line.has(controller)).map(|line| line.path)
     };
     let paths: Vec<&str> = BY_PREFERENCE.iter().filter_map(path_of).collect();
     paths.iter().find(|path| **path != "/").or_else(|| paths.first()).copied()
+}
+
+/// A line of /proc/PID/cgroup: `4:memory:/docker/a`; of the unified hierarchy: `0::/docker/a`.
+struct Membership<'a> {
+    number: u32,
+    controllers: &'a str,
+    path: &'a str,
+}
+
+impl Membership<'_> {
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.split(',').any(|one| one == controller)
+    }
+}
+
+fn memberships(contents: &str) -> impl Iterator<Item = Membership<'_>> {
+    contents.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let number = fields.next()?.parse().unwrap_or(0);
+        Some(Membership { number, controllers: fields.next()?, path: fields.next()? })
+    })
 }
 
 #[cfg(test)]

@@ -171,13 +171,22 @@ fn cgroup_check() -> Check {
         Ok(Some(hierarchy)) => Check {
             name: "control groups",
             ok: true,
-            detail: format!("cgroup2 at {}", hierarchy.point().display()),
+            detail: match hierarchy.legacy() {
+                None => format!("cgroup2 at {}", hierarchy.point().display()),
+                Some(legacy) => format!(
+                    "no cgroup2, so v1 of {} at {}",
+                    legacy.controller.name(),
+                    hierarchy.point().display()
+                ),
+            },
             fix: None,
         },
         other => Check {
             name: "control groups",
             ok: false,
-            detail: other.err().map_or("no cgroup2 is mounted".into(), |error| error.to_string()),
+            detail: other
+                .err()
+                .map_or("no cgroup hierarchy is mounted".into(), |error| error.to_string()),
             fix: Some(
                 "mount -t cgroup2 none /sys/fs/cgroup: containers are told apart by it".into(),
             ),

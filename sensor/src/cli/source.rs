@@ -22,7 +22,7 @@ const WAKE_INTERVAL_NS: u64 = 1_000_000;
 /// Which part of the host, and how much room for its records.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct SourceArgs {
-    /// Watch only this cgroup and those below it (a path below the cgroup2 mount)
+    /// Watch only this cgroup and those below it (a path below the cgroup2 mount, or of v1 pids)
     #[arg(long, value_name = "PATH")]
     pub(super) cgroup: Option<String>,
     /// Size of the ring buffer between kernel and sensor, a power of two of bytes
@@ -98,26 +98,36 @@ pub(super) fn open(
     settings: &Settings,
     lookup: &metadata::Settings,
 ) -> Result<Source> {
-    let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)));
-    let live = Live::start(settings, proc)?;
     let cgroups = lookup::cache(lookup)?;
-    if cgroups.hierarchy().is_none() {
-        tracing::warn!(
-            "no cgroup v2 hierarchy is mounted: events do not say which container they are from; \
-             boot this host with the unified or the hybrid layout of cgroups"
-        );
+    let controller = cgroups.hierarchy().map_or("", Hierarchy::controller);
+    let proc = Proc::scoped(scope.map(|scope| PathBuf::from(&scope.path)), controller);
+    let live = Live::start(settings, proc)?;
+    match cgroups.hierarchy() {
+        None => tracing::warn!(
+            "no cgroup hierarchy is mounted, neither v2 nor v1 of pids or memory: events do not say \
+             which container they are from; mount one (mount -t cgroup2 none /sys/fs/cgroup)"
+        ),
+        Some(hierarchy) if hierarchy.legacy().is_some() => tracing::info!(
+            "no cgroup v2 hierarchy is mounted: containers are told apart by the v1 hierarchy of \
+             {controller}"
+        ),
+        Some(_) => {}
     }
     let scope = scope.map(|scope| scope.path.clone());
     Ok(Source { live, pipeline: Pipeline::new(cgroups), scope })
 }
 
 pub(super) fn settings(scope: Option<&Scope>, ring_bytes: u32, wanted: &Wanted) -> Settings {
+    // An error comes to light where the cgroups are read.
+    let legacy = Hierarchy::find().ok().flatten().and_then(|hierarchy| hierarchy.legacy());
     let config = Config {
         scope_cgroup_id: scope.map_or(0, |scope| scope.id),
         scope_level: scope.map_or(0, |scope| scope.level),
         self_tgid: std::process::id(),
         wake_bytes: ring_bytes / 8,
         wake_interval_ns: WAKE_INTERVAL_NS,
+        hierarchy: legacy.map_or(0, |legacy| legacy.number),
+        controller: legacy.map_or(0, |legacy| legacy.controller as u32),
         ..Config::default()
     };
     Settings { config, wanted: *wanted, ring_bytes, hooks: Hooks::Auto }

@@ -37,13 +37,18 @@ pub struct Probes {
     hooks: Hooks,
     pub outcomes: Vec<Outcome>,
     dispatcher: Dispatcher,
+    #[cfg(feature = "log")]
+    _log: super::log::Log,
 }
 
 /// Loads the object and attaches every probe that the settings ask for.
 pub fn attach(settings: &Settings) -> Result<Probes, Error> {
-    let Loaded { ebpf, btf } = load(settings)?;
+    #[cfg_attr(not(feature = "log"), expect(unused_mut, reason = "the log's ring is taken out"))]
+    let Loaded { mut ebpf, btf } = load(settings)?;
     let off = |probe: &Probe| Outcome { probe: probe.name, state: State::Off };
     let mut probes = Probes {
+        #[cfg(feature = "log")]
+        _log: super::log::Log::start(&mut ebpf)?,
         ebpf,
         btf,
         hooks: settings.hooks,
@@ -147,7 +152,15 @@ pub fn floor(hook: &str) -> Result<Probes, Error> {
     }
     let outcomes = vec![Outcome { probe: "floor", state: State::Attached(way.hook) }];
     let dispatcher = Dispatcher::default();
-    Ok(Probes { ebpf, btf, hooks: Hooks::Exit, outcomes, dispatcher })
+    Ok(Probes {
+        #[cfg(feature = "log")]
+        _log: super::log::Log::start(&mut ebpf)?,
+        ebpf,
+        btf,
+        hooks: Hooks::Exit,
+        outcomes,
+        dispatcher,
+    })
 }
 
 /// Takes a way's programs out of the kernel again.

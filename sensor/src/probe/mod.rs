@@ -13,6 +13,8 @@ mod trial;
 pub mod verified;
 pub mod ring;
 pub mod fill;
+#[cfg(feature = "log")]
+mod log;
 pub mod counters;
 pub mod missed;
 pub mod cost;

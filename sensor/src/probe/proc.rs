@@ -27,19 +27,21 @@ pub struct Proc {
     scope: Option<PathBuf>,
     /// Or nothing at all.
     only: bool,
+    /// A controller of the hierarchy that the scope is in; empty for the unified one.
+    controller: &'static str,
 }
 
 impl Default for Proc {
     fn default() -> Self {
-        Self { root: "/proc".into(), scope: None, only: false }
+        Self { root: "/proc".into(), scope: None, only: false, controller: "" }
     }
 }
 
 impl Proc {
-    /// Limited to a cgroup of the unified hierarchy: arguments and environments of processes
-    /// outside it are none of the sensor's business then.
-    pub fn scoped(scope: Option<PathBuf>) -> Self {
-        Self { scope, ..Self::default() }
+    /// Limited to a cgroup of the unified hierarchy, or of the one of a v1 controller: arguments and
+    /// environments of processes outside it are none of the sensor's business then.
+    pub fn scoped(scope: Option<PathBuf>, controller: &'static str) -> Self {
+        Self { scope, controller, ..Self::default() }
     }
 
     /// Limited to the processes of a cgroup, their ancestors outside it left out.
@@ -121,8 +123,7 @@ impl Proc {
     fn in_scope(&self, dir: &Path) -> bool {
         let Some(scope) = &self.scope else { return true };
         let Ok(cgroups) = fs::read_to_string(dir.join("cgroup")) else { return false };
-        let unified = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
-        unified.is_some_and(|path| Path::new(path).starts_with(scope))
+        path_with(self.controller, &cgroups).is_some_and(|path| Path::new(path).starts_with(scope))
     }
 }
 
@@ -167,6 +168,14 @@ fn identity(status: &str) -> Identity {
         cap_permitted: set("CapPrm:"),
         cap_effective: set("CapEff:"),
     }
+}
+
+/// The path in the line of /proc/PID/cgroup that has this controller: `4:cpu,cpuacct:/a`, `0::/a`.
+fn path_with<'a>(controller: &str, cgroups: &'a str) -> Option<&'a str> {
+    cgroups.lines().find_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|one| one == controller).then_some(path)
+    })
 }
 
 /// Path of the executable; fills in which file it is.
@@ -291,6 +300,16 @@ mod tests {
         // /dev/pts/0 is 136:0.
         assert_eq!(stat.device(), 136 << 20);
         assert_eq!(Stat::parse(b"42 (cut"), None);
+    }
+
+    #[test]
+    fn a_scope_is_in_one_hierarchy() {
+        let v1 = "9:pids:/a\n4:cpu,cpuacct:/b:c\n1:name=systemd:/d\n0::/e\n";
+        for (controller, expected) in
+            [("", Some("/e")), ("pids", Some("/a")), ("cpuacct", Some("/b:c")), ("memory", None)]
+        {
+            assert_eq!(super::path_with(controller, v1), expected, "{controller}");
+        }
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl Namer<'_> {
                 format!("{name}+{:#x}", location.offset)
             });
         }
+        cut_below_start(&mut frames);
         frames.reverse();
         frames
     }
@@ -206,28 +207,38 @@ fn frame(kind: Kind, function: String, module: String, is_named: bool) -> Frame 
     Frame { kind, function, module, is_named }
 }
 
+/// What starts a program or a thread: nothing called it but others of these.
+const STARTS: [&str; 8] = [
+    "_start",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_call_main",
+    "start_thread",
+    "runtime.goexit",
+    "runtime.mstart",
+    "runtime.rt0_go",
+];
+
+/// Where a thread begins too; but a program may also call these.
+const FIRST: [&str; 5] = ["main", "clone", "__clone", "clone3", "__clone3"];
+
+fn is_one_of(frame: &Frame, functions: &[&str]) -> bool {
+    let name = frame.function.split_once(['@', '(']).map_or(&*frame.function, |(name, _)| name);
+    let name = name.strip_suffix(".abi0").unwrap_or(name);
+    frame.is_named && functions.contains(&name)
+}
+
+/// Takes what is no caller off a stack, the innermost frame first: a function that starts a thread
+/// finds no frame pointer that it would have to keep, and uses the register for something else.
+fn cut_below_start(frames: &mut Vec<Frame>) {
+    let Some(start) = frames.iter().position(|frame| is_one_of(frame, &STARTS)) else { return };
+    let real = |frame: &&Frame| is_one_of(frame, &STARTS) || is_one_of(frame, &FIRST);
+    frames.truncate(start + frames[start..].iter().take_while(real).count());
+}
+
 /// Whether a user stack, root first, goes back to where its thread began.
 fn is_whole(frames: &[Frame]) -> bool {
-    const ROOTS: [&str; 13] = [
-        "main",
-        "_start",
-        "__libc_start_main",
-        "__libc_start_main_impl",
-        "__libc_start_call_main",
-        "start_thread",
-        "clone",
-        "__clone",
-        "clone3",
-        "__clone3",
-        "runtime.goexit",
-        "runtime.mstart",
-        "runtime.rt0_go",
-    ];
-    let named = |frame: &Frame| {
-        let name = frame.function.split_once(['@', '(']).map_or(&*frame.function, |(name, _)| name);
-        let name = name.strip_suffix(".abi0").unwrap_or(name);
-        frame.is_named && ROOTS.contains(&name)
-    };
+    let named = |frame: &Frame| is_one_of(frame, &STARTS) || is_one_of(frame, &FIRST);
     // A C library without its local symbols: the functions that start threads are of those.
     let in_libc = |frame: &Frame| {
         let file = frame.module.rsplit('/').next().unwrap_or_default();
@@ -263,8 +274,25 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::{frame, is_whole};
+    use super::{cut_below_start, frame, is_whole};
     use crate::profile::report::Kind;
+
+    #[test]
+    fn nothing_called_what_starts_a_thread() {
+        for (stack, expected) in [
+            ("work main __libc_start_call_main [unknown] tm", 3),
+            ("work main __libc_start_call_main __libc_start_main_impl _start", 5),
+            ("work start_thread clone3 [unknown]", 3),
+            ("clone3 create_thread work main", 4),
+            ("work [unknown] other", 3),
+        ] {
+            let named =
+                |name: &str| frame(Kind::User, name.into(), "a".into(), name != "[unknown]");
+            let mut frames = stack.split(' ').map(named).collect();
+            cut_below_start(&mut frames);
+            assert_eq!(frames.len(), expected, "{stack}");
+        }
+    }
 
     #[test]
     fn knows_a_whole_stack() {

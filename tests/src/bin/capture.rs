@@ -20,6 +20,8 @@ use sensor::probe::wanted::Wanted;
 use sensor_common::Kind;
 use sensor_common::config::Config;
 
+/// What the scripts have in common, beside each.
+const SHARED: &str = "lib.sh";
 const GROUP: &str = "sensor-capture";
 /// Everything that the scripts see of the environment besides their own two variables.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -38,6 +40,11 @@ fn main() -> Result<()> {
 }
 
 fn capture(group: &Group, script: &Path, directory: &Path, file: &Path) -> Result<()> {
+    // From where it lies the script is not run: a capture names no directory of this machine.
+    let shared = script.with_file_name(SHARED);
+    for (from, name) in [(script, "script"), (&shared, SHARED)] {
+        fs::copy(from, directory.join(name)).with_context(|| format!("copy {}", from.display()))?;
+    }
     let config = Config {
         scope_cgroup_id: group.scope.id,
         scope_level: group.scope.level,
@@ -57,7 +64,7 @@ fn capture(group: &Group, script: &Path, directory: &Path, file: &Path) -> Resul
     let run = std::thread::scope(|scope| {
         let loop_ = scope.spawn(|| live.run(&mut pipeline, &control, &mut Nothing));
         let status = Command::new("sh")
-            .arg(script)
+            .arg("./script")
             .env_clear()
             .envs([("PATH", PATH.as_ref()), ("WORK", directory.as_os_str())])
             .env("GROUP", &group.directory)

@@ -129,8 +129,8 @@ fn script(task: &Task) -> String {
     match task {
         // One test at a time, since the machine has one CPU; what a test writes is seen at once, since
         // the machine may not live until the end.
-        Task::Tests(filter) => {
-            let filter = filter.as_deref().map(quoted).unwrap_or_default();
+        Task::Tests(filters) => {
+            let filter = filters.iter().map(|one| quoted(one)).collect::<Vec<_>>().join(" ");
             let tests = "/payload/live --test-threads=1 --nocapture";
             // Once more, what a kernel can hook in two ways.
             let again = if filter.is_empty() { HOOKED.join(" ") } else { filter.clone() };
@@ -200,7 +200,7 @@ mod tests {
     fn words_stay_words() {
         let words = ["sh", "-c", "echo 'a b'"].map(str::to_owned).to_vec();
         assert_eq!(script(&Task::Command(words)), "exec 'sh' '-c' 'echo '\\''a b'\\'''\n");
-        let filtered = script(&Task::Tests(Some("exec".into())));
+        let filtered = script(&Task::Tests(vec!["exec".into()]));
         assert_eq!(filtered.matches(" 'exec' 2>&1").count(), 2, "{filtered}");
     }
 

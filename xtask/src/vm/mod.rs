@@ -24,11 +24,11 @@ use crate::workspace;
 use kernel::Kernel;
 use machine::{Outcome, Verdict};
 
-/// The live tests of hosts without a unified hierarchy; all others make a control group in it.
-const WITHOUT_V2: &str = "without_v2";
-
 /// Ten times what a machine takes on two idle cores, in seconds.
 const TIMEOUT: u64 = 900;
+
+/// What the layout of control groups matters to: identity, OOM kills, throttling, and what they need.
+const LAYOUT_TESTS: [&str; 6] = ["cgroups", "container", "exec", "harness", "oom", "throttling"];
 
 /// The kernels of every CI run, oldest first.
 pub(crate) const KERNELS: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.2"];
@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
     /// Write what `sensor doctor` says on these kernels to tests/kernels.tsv, and run no tests
     #[arg(long, conflicts_with_all = ["words", "lsm"])]
     bless: bool,
+    /// Only live tests whose name contains one of these
+    #[arg(skip)]
+    only: &'static [&'static str],
     /// One word: only live tests whose name contains it. More words, or a path: this
     /// command instead, which may be `sensor` or `/payload/live`, the tests
     #[arg(trailing_var_arg = true, value_name = "FILTER | COMMAND")]
@@ -75,7 +78,7 @@ pub(crate) enum Cgroups {
     V2,
     /// A hierarchy for each controller, and the unified one beside them
     Hybrid,
-    /// A hierarchy for each controller; only the tests that need no unified one run
+    /// A hierarchy for each controller, and no other
     V1,
 }
 
@@ -90,9 +93,9 @@ impl Cgroups {
 }
 
 impl Arguments {
-    /// All tests that run with this layout, on one kernel.
+    /// The tests that a layout matters to, on one kernel.
     pub(crate) fn of(kernel: &str, cgroups: Cgroups) -> Self {
-        Self { kernel: vec![kernel.to_owned()], cgroups, ..Self::default() }
+        Self { kernel: vec![kernel.to_owned()], cgroups, only: &LAYOUT_TESTS, ..Self::default() }
     }
 }
 
@@ -108,6 +111,7 @@ impl Default for Arguments {
             timeout: TIMEOUT,
             refresh: false,
             bless: false,
+            only: &[],
             words: Vec::new(),
         }
     }
@@ -127,10 +131,10 @@ pub(crate) fn all(arguments: &Arguments) -> Result<Counts> {
     setup::vm()?;
     let cache = workspace::target()?.join("vm");
     let kernels = kernel::fetch(&cache, &arguments.kernel, arguments.refresh)?;
-    let task = match (arguments.bless, arguments.cgroups, arguments.words.as_slice()) {
-        (true, ..) => Task::Doctor,
-        (false, Cgroups::V1, []) => Task::Tests(Some(WITHOUT_V2.to_owned())),
-        (false, _, words) => Task::from_words(words),
+    let task = match arguments.words.as_slice() {
+        _ if arguments.bless => Task::Doctor,
+        [] => Task::Tests(arguments.only.iter().map(|&name| name.to_owned()).collect()),
+        words => Task::from_words(words),
     };
     // Of this run alone: another one may go on beside it.
     let initrd = NamedTempFile::new_in(&cache).context("create the initial file system")?;
@@ -181,8 +185,8 @@ fn programs(kernels: &[Kernel], outcomes: &[Outcome], bless: bool) -> Result<Cou
 
 /// What a guest does.
 pub(crate) enum Task {
-    /// Runs the live tests whose name contains this, or all.
-    Tests(Option<String>),
+    /// Runs the live tests whose name contains one of these, or all.
+    Tests(Vec<String>),
     Command(Vec<String>),
     /// Asks the sensor what this kernel supports.
     Doctor,
@@ -191,8 +195,8 @@ pub(crate) enum Task {
 impl Task {
     fn from_words(words: &[String]) -> Self {
         match words {
-            [] => Self::Tests(None),
-            [word] if !word.contains('/') => Self::Tests(Some(word.clone())),
+            [] => Self::Tests(Vec::new()),
+            [word] if !word.contains('/') => Self::Tests(vec![word.clone()]),
             words => Self::Command(words.to_vec()),
         }
     }
@@ -317,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_results_has_failed() {
-        let tests = || Task::Tests(None);
+        let tests = || Task::Tests(Vec::new());
         let command = || Task::Command(vec!["uname".into(), "-r".into()]);
         let cases = [
             (Verdict::Ended { status: 0 }, PASSED, tests(), (3, 0)),
@@ -350,8 +354,8 @@ mod tests {
         let task = |words: &[&str]| {
             Task::from_words(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
         };
-        assert!(matches!(task(&[]), Task::Tests(None)));
-        assert!(matches!(task(&["connect"]), Task::Tests(Some(filter)) if filter == "connect"));
+        assert!(matches!(task(&[]), Task::Tests(filters) if filters.is_empty()));
+        assert!(matches!(task(&["connect"]), Task::Tests(filters) if filters == ["connect"]));
         assert!(matches!(task(&["/bin/true"]), Task::Command(words) if words == ["/bin/true"]));
         assert!(matches!(task(&["uname", "-r"]), Task::Command(words) if words == ["uname", "-r"]));
     }

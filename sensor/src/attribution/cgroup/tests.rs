@@ -1,4 +1,6 @@
-use super::{Hierarchy, ScopeError, level, path_in, unified_mounts};
+use super::{
+    Controller, Hierarchy, Legacy, ScopeError, legacy_mounts, level, path_in, unified_mounts,
+};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -26,6 +28,36 @@ fn finds_unified_mounts() {
             .map(|mount| (mount.point.to_str().unwrap(), mount.root.as_str()))
             .collect();
         assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn finds_the_hierarchy_that_stands_in_for_a_unified_one() {
+    let mountinfo = b"\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+41 31 0:38 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+42 31 0:39 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids
+";
+    let membership = "9:pids:/\n4:memory:/\n1:name=systemd:/\n0::/\n";
+    let pids = (Controller::Pids, 9, "/sys/fs/cgroup/pids");
+    let memory = (Controller::Memory, 4, "/sys/fs/cgroup/memory");
+    let end = mountinfo.len()
+        - "42 31 0:39 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids\n".len();
+    for (mountinfo, membership, expected) in [
+        (&mountinfo[..], membership, Some(pids)),
+        // One that is not mounted has no directories to look at.
+        (&mountinfo[..end], membership, Some(memory)),
+        (mountinfo, "4:memory:/\n", Some(memory)),
+        (mountinfo, "0::/\n", None),
+        (b"", membership, None),
+    ] {
+        let found = legacy_mounts(mountinfo, membership);
+        let found = found.first().map(|mount| {
+            let Legacy { controller, number } = mount.legacy.unwrap();
+            (controller, number, mount.point.to_str().unwrap())
+        });
+        assert_eq!(found, expected, "{membership}");
     }
 }
 
@@ -66,7 +98,8 @@ fn scans_and_resolves() {
     fs::create_dir_all(directory.path().join("docker/web/init")).unwrap();
     fs::write(directory.path().join("docker/cgroup.procs"), "").unwrap();
     // A part of a hierarchy: the whole would have the inode 1.
-    let hierarchy = Hierarchy { point: directory.path().into(), root: "/part".into() };
+    let hierarchy =
+        Hierarchy { point: directory.path().into(), root: "/part".into(), legacy: None };
     let paths: Vec<String> = hierarchy.scan().into_iter().map(|(_, path)| path).collect();
     assert_eq!(paths, ["/", "/docker", "/docker/web", "/docker/web/init"]);
     let inode = fs::metadata(directory.path().join("docker/web")).unwrap().ino();
@@ -93,7 +126,8 @@ fn scans_and_resolves() {
 fn refuses_depths_seen_through_a_namespace() {
     let directory = tempfile::tempdir().unwrap();
     for root in ["/../..", "/"] {
-        let hierarchy = Hierarchy { point: directory.path().into(), root: root.into() };
+        let hierarchy =
+            Hierarchy { point: directory.path().into(), root: root.into(), legacy: None };
         assert!(matches!(hierarchy.scope("/"), Err(ScopeError::Namespace { .. })), "{root}");
     }
 }
