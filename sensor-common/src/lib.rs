@@ -16,6 +16,7 @@ pub mod counters;
 pub mod credentials;
 pub mod exec;
 pub mod exit;
+pub mod filter;
 pub mod fork;
 pub mod function;
 pub mod header;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+mod metadata;
 mod observer;
 mod actor;
 mod btf;
@@ -9,7 +10,6 @@ mod prototypes;
 mod exec;
 mod open;
 mod calls;
-mod names;
 mod connect;
 mod credentials;
 mod oom;

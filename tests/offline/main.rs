@@ -9,3 +9,4 @@ mod readme;
 mod replay;
 mod source;
 mod tidy;
+mod waiting;

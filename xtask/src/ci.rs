@@ -26,15 +26,15 @@ const STEPS: [Step; 7] = [
     ("docs in step", docs_in_step),
 ];
 
-/// All of it, or without what takes longest: the other kernels and the other architecture.
-pub(crate) fn ci(quick: bool) -> Result<bool> {
+/// With `kernels` also what takes longest: the other kernels and the other architecture.
+pub(crate) fn ci(kernels: bool) -> Result<bool> {
     let mut times = Vec::new();
     for (name, step) in STEPS {
         timed(&mut times, name, step)?;
     }
     let mut counts = timed(&mut times, "tests", || test::all(None))?;
     timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
-    if !quick {
+    if kernels {
         timed(&mut times, "check for aarch64", other_architecture)?;
         counts.add(&timed(&mut times, "kernels", all_kernels)?);
     }

@@ -58,9 +58,9 @@ enum Task {
     Capture(capture::Arguments),
     /// Run all that a change has to pass
     Ci {
-        /// Leave out the other kernels and the other architecture
+        /// Also the other kernels and the other architecture, in emulated machines
         #[arg(long)]
-        quick: bool,
+        kernels: bool,
     },
     /// Check the agent for 64-bit ARM
     Aarch64,
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Task::Capture(arguments) => capture::capture(&arguments).map(|()| true),
-        Task::Ci { quick } => ci::ci(quick),
+        Task::Ci { kernels } => ci::ci(kernels),
         Task::Aarch64 => aarch64::check().map(|()| true),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };

@@ -1,20 +1,33 @@
 //! `sensor containers`: what runs, and how each was attributed.
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::attribution::Attribution;
 use crate::attribution::cache::Cache;
+use crate::attribution::metadata::Image;
+use crate::attribution::{Attribution, Container};
+use crate::cli::lookup::{LookupArgs, everything};
+use crate::cli::source::scope;
 
 #[derive(Args, Debug)]
 pub(super) struct ContainersArgs {
+    /// Only those in this cgroup and below it (a path below the cgroup2 mount)
+    #[arg(long, value_name = "PATH")]
+    cgroup: Option<String>,
     /// How to show them
     #[arg(short, long, default_value = "table")]
     output: Format,
+    /// Show them again every two seconds, until SIGINT
+    #[arg(short, long)]
+    watch: bool,
+    #[command(flatten)]
+    lookup: LookupArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,61 +36,137 @@ enum Format {
     Json,
 }
 
-pub(super) fn containers(arguments: &ContainersArgs) -> Result<()> {
-    let mut cache = Cache::live().context("find the cgroup hierarchy")?;
-    for (id, path) in cache.scan() {
-        cache.made(id, &path);
-    }
-    let mut rows = cache.snapshot();
-    rows.retain(|(_, attribution)| attribution.container.is_some());
-    rows.sort_by(|(_, a), (_, b)| a.cgroup_path.cmp(&b.cgroup_path));
-    let mut out = io::stdout().lock();
-    match arguments.output {
-        Format::Table => table(&rows, &mut out)?,
-        Format::Json => {
-            let rows: Vec<Value> = rows.iter().map(|(id, row)| object(*id, row)).collect();
-            serde_json::to_writer_pretty(&mut out, &rows)?;
-            writeln!(out)?;
-        }
-    }
-    Ok(())
+/// One container: its topmost cgroup, and what is in it and below.
+struct Row {
+    cgroup_id: u64,
+    attribution: Arc<Attribution>,
+    pids: usize,
 }
 
-fn table(rows: &[(u64, Arc<Attribution>)], out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{:<12} {:<14} {:<24} {:<30} CGROUP", "RUNTIME", "ID", "NAME", "IMAGE")?;
-    for (_, attribution) in rows {
+pub(super) fn containers(arguments: &ContainersArgs) -> Result<()> {
+    const INTERVAL: Duration = Duration::from_secs(2);
+    loop {
+        let rows = rows(arguments)?;
+        let mut out = io::stdout().lock();
+        if arguments.watch && out.is_terminal() {
+            // Home, and nothing below.
+            write!(out, "\x1b[H\x1b[J")?;
+        }
+        match arguments.output {
+            Format::Table => table(&rows, &mut out)?,
+            Format::Json => {
+                let rows: Vec<Value> = rows.iter().map(object).collect();
+                serde_json::to_writer_pretty(&mut out, &rows)?;
+                writeln!(out)?;
+            }
+        }
+        out.flush()?;
+        if !arguments.watch {
+            return Ok(());
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+fn rows(arguments: &ContainersArgs) -> Result<Vec<Row>> {
+    let scope = arguments.cgroup.as_deref().map(scope).transpose()?;
+    let (cache, _) = everything(arguments.lookup.settings()?, scope.as_ref())?;
+    let is_in_scope = |path: &str| {
+        scope.as_ref().is_none_or(|scope| std::path::Path::new(path).starts_with(&scope.path))
+    };
+    let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
+    let mut all = cache.snapshot();
+    all.sort_by(|(_, a), (_, b)| a.cgroup_path.cmp(&b.cgroup_path));
+    for (cgroup_id, attribution) in all {
         let Some(container) = &attribution.container else { continue };
-        let image = container.image.as_ref().map(|image| match &image.tag {
-            Some(tag) => format!("{}:{tag}", image.repository),
-            None => image.repository.clone(),
-        });
+        if !is_in_scope(&attribution.cgroup_path) {
+            continue;
+        }
+        let key = (container.runtime.name().to_owned(), container.id.clone());
+        let pids = pids(&cache, &attribution.cgroup_path);
+        let row = rows.entry(key).or_insert(Row { cgroup_id, attribution, pids: 0 });
+        row.pids += pids;
+    }
+    let mut rows: Vec<Row> = rows.into_values().collect();
+    rows.sort_by(|a, b| a.attribution.cgroup_path.cmp(&b.attribution.cgroup_path));
+    Ok(rows)
+}
+
+/// Processes in one cgroup.
+fn pids(cache: &Cache, path: &str) -> usize {
+    let Some(hierarchy) = cache.hierarchy() else { return 0 };
+    let processes = std::fs::read_to_string(hierarchy.directory(path).join("cgroup.procs"));
+    processes.map_or(0, |processes| processes.lines().count())
+}
+
+fn table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:<12} {:<14} {:<20} {:<28} {:<24} {:>5} {:<20} {:<18} CGROUP",
+        "RUNTIME", "ID", "NAME", "IMAGE", "POD", "PIDS", "SINCE", "ATTRIBUTED BY"
+    )?;
+    for Row { attribution, pids, .. } in rows {
+        let Some(container) = &attribution.container else { continue };
         writeln!(
             out,
-            "{:<12} {:<14} {:<24} {:<30} {}",
+            "{:<12} {:<14} {:<20} {:<28} {:<24} {pids:>5} {:<20} {:<18} {}",
             container.runtime.name(),
             container.short_id(),
             container.name.as_deref().unwrap_or("-"),
-            image.as_deref().unwrap_or("-"),
+            container.image.as_ref().map_or_else(|| "-".to_owned(), Image::reference),
+            pod(container).unwrap_or_else(|| "-".to_owned()),
+            since(container).map_or_else(|| "-".to_owned(), |time| time.chars().take(19).collect()),
+            attributed_by(container),
             attribution.cgroup_path
         )?;
     }
     Ok(())
 }
 
-fn object(cgroup_id: u64, attribution: &Attribution) -> Value {
+/// `namespace/name`, or the uid of a pod of which no more is known.
+fn pod(container: &Container) -> Option<String> {
+    let pod = container.pod.as_ref()?;
+    Some(match (&pod.namespace, &pod.name) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        (None, Some(name)) => name.clone(),
+        (_, None) => pod.uid.clone(),
+    })
+}
+
+fn since(container: &Container) -> Option<String> {
+    let started = container.details.started_ns?;
+    i64::try_from(started).ok().map(crate::alert::rfc3339)
+}
+
+/// The path of the cgroup alone, or also who knew the rest.
+fn attributed_by(container: &Container) -> String {
+    match container.details.sources.as_slice() {
+        [] => "path".to_owned(),
+        sources => sources.join(","),
+    }
+}
+
+fn object(row: &Row) -> Value {
+    let attribution = &row.attribution;
     let container = attribution.container.as_ref();
-    let pod = container.and_then(|container| container.pod.as_ref());
+    let details = container.map(|container| &*container.details);
+    let outer = container.map(|container| {
+        let outer = container.outer.iter();
+        outer.map(|one| json!({"id": one.id, "runtime": one.runtime})).collect::<Vec<_>>()
+    });
     json!({
         "id": container.map(|container| &container.id),
         "runtime": container.map(|container| container.runtime.name()),
         "name": container.and_then(|container| container.name.as_ref()),
-        "image": container.and_then(|container| container.image.as_ref()).map(|image| json!({
-            "repository": image.repository, "tag": image.tag, "digest": image.digest,
-        })),
-        "pod": pod.map(|pod| json!({
-            "uid": pod.uid, "name": pod.name, "namespace": pod.namespace,
-        })),
-        "cgroup_id": cgroup_id,
+        "image": container.and_then(|container| container.image.as_ref()),
+        "pod": container.and_then(|container| container.pod.as_ref()),
+        "labels": details.map(|details| &details.labels),
+        "pids": row.pids,
+        "since": container.and_then(since),
+        "attributed_by": container.map(attributed_by),
+        "container_visibility": details.map(|details| details.visibility.unwrap_or_default().name()),
+        "inside": outer,
+        "cgroup_id": row.cgroup_id,
         "cgroup_path": attribution.cgroup_path,
     })
 }

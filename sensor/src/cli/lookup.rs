@@ -24,7 +24,7 @@ pub(super) struct LookupArgs {
     /// Where the host's files are seen, if not at /
     #[arg(long, value_name = "PATH", env = "SENSOR_CONTAINERS_HOST_ROOT")]
     host_root: Option<PathBuf>,
-    /// Where runtimes are besides the usual places: `docker=/run/user/1000/docker.sock`
+    /// Where runtimes keep their state besides the usual places: `docker-root=/data/docker`
     #[arg(
         long = "source",
         value_name = "KIND=PATH",

@@ -84,7 +84,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "containers.sources",
         field: |config| &mut config.containers.sources,
-        doc: "Where runtimes are besides the usual places, each as `KIND=PATH`: sockets (`docker`, `podman`, `containerd`, `cri`) and directories (`docker-root`, `podman-root`, `containerd-state`, `runc-root`, `crun-root`, `lxc-root`).",
+        doc: "Where runtimes keep their state besides the usual places, each as `KIND=PATH` with a kind of `docker-root`, `podman-root`, `containerd-state`, `runc-root`, `crun-root` or `lxc-root`.",
     },
     Key {
         name: "sinks.throttle.rate",

@@ -3,7 +3,8 @@
 use crate::attribution::metadata::Pod;
 use crate::event::Event;
 use crate::fields::ArgumentForm::Dotted;
-use crate::fields::Get::{Missing, Str};
+use crate::fields::Get::{Keyed, Missing, Str, Text};
+use crate::fields::container::{label, labels};
 use crate::fields::{Field, Type};
 
 pub const FIELDS: &[Field] = &[
@@ -29,23 +30,39 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "k8s.pod.sandbox_id",
-        Missing(Type::Text),
+        Str(|e| {
+            pod(e)
+                .and_then(|pod| pod.sandbox_id.as_deref())
+                .map(|id| id.get(..12).unwrap_or(id).as_bytes())
+        }),
         "First 12 characters of the pod sandbox's container id.",
     ),
     Field::new(
         "k8s.pod.full_sandbox_id",
-        Missing(Type::Text),
+        Str(|e| pod(e).and_then(|pod| pod.sandbox_id.as_deref()).map(str::as_bytes)),
         "The pod sandbox's whole container id.",
     ),
-    Field::new("k8s.pod.label", Missing(Type::Text), "One label of the pod: `k8s.pod.label.app`.")
-        .with(Dotted),
+    Field::new(
+        "k8s.pod.label",
+        Keyed(|e, key, out| label(pod(e).map(|pod| &pod.labels), key, out)),
+        "One label of the pod: `k8s.pod.label.app`.",
+    )
+    .with(Dotted),
     Field::new(
         "k8s.pod.labels",
-        Missing(Type::Text),
+        Text(|e, out| labels(pod(e).map(|pod| &pod.labels), out)),
         "All labels of the pod: `app:shop, tier:web`.",
     ),
-    Field::new("k8s.pod.ip", Missing(Type::Text), "Address of the pod."),
-    Field::new("k8s.pod.cni.json", Missing(Type::Text), "Result of the network plugin, as JSON."),
+    Field::new(
+        "k8s.pod.ip",
+        Str(|e| pod(e).and_then(|pod| pod.ip.as_deref()).map(str::as_bytes)),
+        "Address of the pod.",
+    ),
+    Field::new(
+        "k8s.pod.cni.json",
+        Str(|e| pod(e).and_then(|pod| pod.cni.as_deref()).map(str::as_bytes)),
+        "Result of the network plugin, as JSON.",
+    ),
     Field::new(
         "k8s.rc.name",
         Missing(Type::Text),

@@ -9,6 +9,7 @@ use crate::fields::Get::{
     AncestorInt, AncestorStr, AncestorText, Bool, Duration, Int64, Keyed, Missing, Str, Text, Time,
     Uint32, Uint64,
 };
+use crate::fields::container::is_below;
 use crate::fields::{Argument, Field, Type};
 
 pub const FIELDS: &[Field] = &[
@@ -61,9 +62,9 @@ pub const FIELDS: &[Field] = &[
     Field::new("proc.vmswap", Uint64(|e| Some(kib(e.process.program.resources.swapped_pages))), "Swapped memory at the exec, in KiB."),
     Field::new("proc.nthreads", Missing(Type::Uint64), "Threads that live, the leader among them."),
     Field::new("proc.nchilds", Missing(Type::Uint64), "Threads that live, without the leader."),
-    Field::new("proc.is_container_healthcheck", Missing(Type::Bool), "True below a container's health check. Deprecated."),
-    Field::new("proc.is_container_liveness_probe", Missing(Type::Bool), "True below a container's liveness probe. Deprecated."),
-    Field::new("proc.is_container_readiness_probe", Missing(Type::Bool), "True below a container's readiness probe. Deprecated."),
+    Field::new("proc.is_container_healthcheck", Bool(|e| is_below(e, |details| details.healthcheck.as_ref())), "True below a container's health check. Deprecated."),
+    Field::new("proc.is_container_liveness_probe", Bool(|e| is_below(e, |details| details.liveness_probe.as_ref())), "True below a container's liveness probe. Deprecated."),
+    Field::new("proc.is_container_readiness_probe", Bool(|e| is_below(e, |details| details.readiness_probe.as_ref())), "True below a container's readiness probe. Deprecated."),
 ];
 
 pub const SESSION_FIELDS: &[Field] = &[

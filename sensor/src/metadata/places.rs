@@ -1,15 +1,11 @@
-//! Where runtimes keep their state and listen, unless they are told otherwise.
+//! Where runtimes keep their state, unless they are told otherwise.
 
 /// Paths of the host, by what is found there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     pub docker_roots: Vec<String>,
-    pub docker_sockets: Vec<String>,
     pub podman_roots: Vec<String>,
-    pub podman_sockets: Vec<String>,
     pub containerd_states: Vec<String>,
-    pub containerd_sockets: Vec<String>,
-    pub cri_sockets: Vec<String>,
     pub runc_roots: Vec<String>,
     pub crun_roots: Vec<String>,
     pub lxc_roots: Vec<String>,
@@ -20,13 +16,9 @@ type Kind = (&'static str, fn(&mut Places) -> &mut Vec<String>, &'static [&'stat
 
 #[rustfmt::skip]
 const KINDS: &[Kind] = &[
-    ("docker", |places| &mut places.docker_sockets, &["/run/docker.sock"]),
     ("docker-root", |places| &mut places.docker_roots, &["/var/lib/docker"]),
-    ("podman", |places| &mut places.podman_sockets, &["/run/podman/podman.sock"]),
     ("podman-root", |places| &mut places.podman_roots, &["/var/lib/containers/storage", "/run/containers/storage"]),
-    ("containerd", |places| &mut places.containerd_sockets, &["/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock"]),
     ("containerd-state", |places| &mut places.containerd_states, &["/run/containerd", "/run/k3s/containerd", "/run/docker/containerd/daemon", "/var/snap/microk8s/common/run/containerd"]),
-    ("cri", |places| &mut places.cri_sockets, &["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock", "/run/cri-dockerd.sock", "/var/snap/microk8s/common/run/containerd.sock"]),
     ("runc-root", |places| &mut places.runc_roots, &["/run/runc"]),
     ("crun-root", |places| &mut places.crun_roots, &["/run/crun"]),
     ("lxc-root", |places| &mut places.lxc_roots, &["/var/lib/lxc"]),
@@ -74,11 +66,11 @@ mod tests {
 
     #[test]
     fn adds_to_the_usual_places() {
-        let more = ["docker=/x/d.sock".to_owned(), "runc-root=/x/runc".to_owned()];
+        let more = ["docker-root=/x/docker".to_owned(), "runc-root=/x/runc".to_owned()];
         let places = Places::with(&more).unwrap();
-        assert_eq!(places.docker_sockets, ["/run/docker.sock", "/x/d.sock"]);
+        assert_eq!(places.docker_roots, ["/var/lib/docker", "/x/docker"]);
         assert_eq!(places.runc_roots, ["/run/runc", "/x/runc"]);
-        for wrong in ["docker", "rkt=/x", "docker=x"] {
+        for wrong in ["docker", "rkt=/x", "docker-root=x"] {
             let error = Places::with(&[wrong.to_owned()]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{wrong}` names no source")), "{error}");
         }

@@ -1,8 +1,6 @@
-//! What the look-ups count, and how the sources are, for metrics and `/readyz?verbose`.
+//! What the look-ups count, for metrics.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Why a container has no metadata, or had none in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +9,7 @@ pub enum Miss {
     NotFound,
     /// It was not known when its events had waited long enough.
     Late,
-    /// A source that should have known it did not answer.
+    /// Its files did not answer: a file system that hangs.
     SourceDown,
     /// What should have said it could not be read.
     Unreadable,
@@ -36,8 +34,6 @@ impl Miss {
 pub struct Status {
     misses: [AtomicU64; Miss::ALL.len()],
     answered: AtomicU64,
-    /// By source; the error of one that does not answer.
-    sources: Mutex<BTreeMap<String, Result<(), String>>>,
 }
 
 impl Status {
@@ -55,15 +51,5 @@ impl Status {
 
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
-    }
-
-    pub fn set(&self, source: &str, state: Result<(), String>) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.insert(source.to_owned(), state);
-    }
-
-    /// Each source that was there, and why it does not answer.
-    pub fn sources(&self) -> BTreeMap<String, Result<(), String>> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

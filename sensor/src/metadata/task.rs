@@ -19,8 +19,10 @@ const AT_A_TIME: usize = 32;
 /// How long a container is looked for: its engine may still be writing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two looks; doubled each time, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// Between two looks at first: what runc says of a container ends with it.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// How many such looks there are; then the pause is doubled each time, up to the longest.
+const FIRST_LOOKS: u32 = 100;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The way back to the event path.
@@ -67,6 +69,7 @@ async fn answer(wanted: Wanted, reply: &Reply, sources: &Arc<Sources>) {
 async fn look(wanted: &Wanted, sources: &Arc<Sources>) -> Result<Metadata, Miss> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = FIRST_PAUSE;
+    let mut looks = 0;
     loop {
         let found = read(wanted, sources, deadline).await;
         let miss = match found {
@@ -77,7 +80,10 @@ async fn look(wanted: &Wanted, sources: &Arc<Sources>) -> Result<Metadata, Miss>
             return Err(miss);
         }
         sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        looks += 1;
+        if looks >= FIRST_LOOKS {
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 }
 

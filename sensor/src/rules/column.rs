@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::fields::Type;
 use crate::fields::operand::{Operand, Several, Shape};
-use crate::fields::{Get, Type};
 use crate::rules::ast::{Argument, Function, Span, Term, TermKind};
 use crate::rules::error::{Code, Fault};
 use crate::rules::program::{Access, Column, ColumnId, ColumnKind, Program};
 use crate::rules::text::Place;
-use crate::rules::transform::{Call, Input};
+use crate::rules::transform::{self, Call, Input};
 
 /// The columns that are known by name.
 #[derive(Debug, Default)]
@@ -40,6 +40,7 @@ impl Columns {
                 }
                 let call = Call {
                     function: *function,
+                    columns: transform::columns(&inputs).into(),
                     inputs: inputs.into(),
                     index: index.as_deref().map(Into::into),
                 };
@@ -136,20 +137,6 @@ impl Column {
         match &self.kind {
             ColumnKind::Field(operand) => self.is_list || !operand.is_filter_only(),
             ColumnKind::Call(_) => true,
-        }
-    }
-
-    /// What reading it costs beside a comparison.
-    pub fn cost(&self) -> u32 {
-        match &self.kind {
-            ColumnKind::Call(_) => 60,
-            ColumnKind::Field(operand) => match operand.field.get {
-                Get::AncestorStr(_) | Get::AncestorInt(_) => 40,
-                Get::AncestorText(_) => 200,
-                Get::Keyed(_) => 50,
-                Get::Text(_) | Get::Clock(_) => 20,
-                _ => 1,
-            },
         }
     }
 }

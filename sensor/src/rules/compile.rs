@@ -11,6 +11,7 @@ use crate::rules::ast::{
 };
 use crate::rules::column::Columns;
 use crate::rules::constant;
+use crate::rules::cost;
 use crate::rules::error::{Code, Fault};
 use crate::rules::lint;
 use crate::rules::lists::Lists;
@@ -201,7 +202,7 @@ impl<'a> Compiler<'a> {
             return *id;
         }
         let id = self.program.nodes.len();
-        self.program.nodes.push(node.clone());
+        self.program.push_node(node.clone());
         self.nodes.insert(node, id);
         id
     }
@@ -252,9 +253,9 @@ impl<'a> Compiler<'a> {
         };
         let over = self.over(column, written.operator, &comparison);
         let key = format!("{column} {} {right_text}", written.operator.name());
-        let cost = cost(&self.program, column, &comparison);
+        let cost = cost::of(&self.program.columns[column], &comparison);
         let text = span.as_str().into();
-        Ok(self.intern(key, Check { column, comparison, over, cost, text }))
+        Ok(self.intern(key, Check { column, comparison, over, cost, sense: None, text }))
     }
 
     fn intern(&mut self, key: String, check: Check) -> CheckId {
@@ -415,13 +416,19 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// A comparison with a modifier. Any of many prefixes is one look into a tree of them.
+/// A comparison with a modifier. Any of many texts or prefixes is one look into a set of them.
 fn modified(
     modifier: Modifier,
     operator: Operator,
     tests: Box<[(Test, Over)]>,
     constants: &[Constant],
 ) -> Comparison {
+    if (modifier, operator) == (Modifier::AnyOf, Operator::Equal)
+        && let Some(Test::Bytes(Bytes::Equal(_))) = tests.first().map(|(test, _)| test)
+    {
+        let values = constants.iter().map(|constant| constant.value.clone().into());
+        return Comparison::Test(Test::Bytes(Bytes::OneOf(values.collect())));
+    }
     if (modifier, operator) == (Modifier::AnyOf, Operator::StartsWith) {
         let trie = Trie::of(constants.iter().map(|constant| &constant.value));
         return Comparison::Test(Test::Bytes(Bytes::AnyPrefix(Box::new(trie))));
@@ -469,14 +476,4 @@ fn quoted_list(constants: &[Constant]) -> String {
     let mut items: Vec<String> = constants.iter().map(quoted).collect();
     items.sort_unstable();
     format!("({})", items.join(","))
-}
-
-fn cost(program: &Program, column: ColumnId, comparison: &Comparison) -> u32 {
-    let read = program.columns[column].cost();
-    read + match comparison {
-        Comparison::Exists => 1,
-        Comparison::Test(test) => test.cost(),
-        Comparison::Modified(_, tests) => tests.iter().map(|(test, _)| test.cost()).sum(),
-        Comparison::Column(..) => 10,
-    }
 }

@@ -48,6 +48,15 @@ impl Glob {
         !pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
     }
 
+    /// What every match begins with; `None` where case does not count.
+    pub fn literal_prefix(&self) -> Option<Vec<u8>> {
+        let literals = self.parts.iter().map_while(|part| match part {
+            Part::Byte(byte) => Some(*byte),
+            Part::One | Part::Any | Part::Class { .. } => None,
+        });
+        (!self.fold_case).then(|| literals.collect())
+    }
+
     /// Bytes that it holds.
     pub fn memory(&self) -> usize {
         let classes = self.parts.iter().map(|part| match part {

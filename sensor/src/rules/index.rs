@@ -87,8 +87,17 @@ impl Index {
         self.bucket(event_type).rules.iter().any(|(own, _)| *own == rule)
     }
 
+    /// The rules that an event of this type may match, each with what is left of its condition.
+    pub fn conditions(&self, event_type: &str) -> &[(usize, NodeId)] {
+        &self.bucket(event_type).rules
+    }
+
     fn bucket(&self, event_type: &str) -> &Bucket {
-        &self.buckets[self.by_type.get(event_type).copied().unwrap_or(0)]
+        &self.buckets[self.number(event_type)]
+    }
+
+    fn number(&self, event_type: &str) -> usize {
+        self.by_type.get(event_type).copied().unwrap_or(0)
     }
 
     /// Visits the rules whose conditions the event satisfies, in order, until `matched` says no.
@@ -99,7 +108,8 @@ impl Index {
         scratch: &mut Scratch,
         mut matched: impl FnMut(usize) -> bool,
     ) {
-        let bucket = self.bucket(source.event_type());
+        let number = scratch.of_type(source.event_type(), |name| self.number(name));
+        let bucket = &self.buckets[number];
         count(&bucket.events);
         let mut candidates = scratch.take_candidates();
         let mut evaluation = Evaluation::new(program, source, scratch);
@@ -163,7 +173,8 @@ pub fn reach(compiler: &mut Compiler<'_>, node: NodeId) -> Reach {
     if types.is_empty() { Reach::Nothing } else { Reach::Types(types) }
 }
 
-/// The condition with what the event type decides already decided, cheap parts first.
+/// The condition with what the event type decides already decided, and first what decides most at
+/// the least cost.
 fn specialise(
     compiler: &mut Compiler<'_>,
     node: NodeId,
@@ -213,24 +224,15 @@ fn joined(
             _ => left.push(operand),
         }
     }
-    left.sort_by_key(|node| cost(&compiler.program, *node));
+    left.sort_by(|one, other| {
+        let rank = |node: &NodeId| compiler.program.estimate(*node).rank(decides);
+        rank(one).total_cmp(&rank(other))
+    });
     match *left {
         [] => Node::Constant(!decides),
         [only] => compiler.program.nodes[only].clone(),
         _ if decides => Node::Or(left.into()),
         _ => Node::And(left.into()),
-    }
-}
-
-fn cost(program: &Program, node: NodeId) -> u32 {
-    match &program.nodes[node] {
-        Node::Constant(_) => 0,
-        Node::Check(check) => program.checks[*check].cost,
-        Node::Not(inner) => cost(program, *inner),
-        // Most are decided by their first part or two.
-        Node::And(inner) | Node::Or(inner) => {
-            1 + inner.iter().take(2).map(|inner| cost(program, *inner)).sum::<u32>()
-        }
     }
 }
 
@@ -272,7 +274,7 @@ fn number_of_event(comparison: &Comparison) -> Option<bool> {
 
 impl Comparison {
     /// Whether it holds for a value; `None` when another column must be known.
-    fn holds(&self, value: Value<'_>) -> Option<bool> {
+    pub fn holds(&self, value: Value<'_>) -> Option<bool> {
         Some(match self {
             Self::Exists => true,
             Self::Test(test) => test.matches(value),

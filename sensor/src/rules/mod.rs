@@ -8,6 +8,7 @@ pub mod collect;
 pub mod column;
 pub mod compile;
 pub mod constant;
+pub mod cost;
 pub mod error;
 pub mod exceptions;
 pub mod file;
@@ -20,6 +21,7 @@ pub mod lint;
 pub mod lexer;
 pub mod lists;
 pub mod load;
+pub mod lookup;
 pub mod network;
 pub mod options;
 pub mod outline;
@@ -28,6 +30,7 @@ pub mod pmatch;
 pub mod posix;
 pub mod priority;
 pub mod program;
+pub mod pushdown;
 pub mod reads;
 pub mod report;
 pub mod requirements;
@@ -150,6 +153,12 @@ impl Ruleset {
     /// The event types that the kernel side delivers and some rule can match.
     pub fn event_types(&self) -> impl Iterator<Item = &'static str> {
         self.index.wanted()
+    }
+
+    /// The rules that an event of this type may match, by number, each with its condition
+    /// specialised to the type.
+    pub fn conditions(&self, event_type: &str) -> &[(usize, NodeId)] {
+        self.index.conditions(event_type)
     }
 
     /// Rules tried against an event, in all since the load, by rule.

@@ -1,9 +1,10 @@
 //! Networks as CIDR text, with Falco's limits on prefix lengths.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address with a prefix length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
     bits: u128,
     mask: u128,
@@ -28,8 +29,28 @@ impl Network {
         Ok(Self { bits: bits(address) & mask, mask, is_v4 })
     }
 
+    /// The network of one address.
+    pub fn of(address: IpAddr) -> Self {
+        Self { bits: bits(address), mask: u128::MAX, is_v4: address.is_ipv4() }
+    }
+
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.is_v4 && (bits(address) & self.mask) == self.bits
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_v4 {
+            let bits = u32::try_from(self.bits).unwrap_or(0);
+            return write!(
+                out,
+                "{}/{}",
+                Ipv4Addr::from_bits(bits),
+                32 - self.mask.trailing_zeros()
+            );
+        }
+        write!(out, "{}/{}", Ipv6Addr::from_bits(self.bits), 128 - self.mask.trailing_zeros())
     }
 }
 

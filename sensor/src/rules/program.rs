@@ -1,12 +1,15 @@
 //! Compiled conditions, and their evaluation: each distinct check at most once for each event.
 
+use std::net::IpAddr;
+
 use crate::fields::Value;
 use crate::fields::operand::{Operand, Shape};
 use crate::fields::source::Source;
 use crate::rules::ast::{Modifier, Operator};
-use crate::rules::test::{Bytes, Ordering, Test};
+use crate::rules::cost::{self, Estimate};
+use crate::rules::lookup::{Lookup, Sense};
+use crate::rules::test::{Ordering, Test};
 use crate::rules::transform::{self, Call};
-use crate::rules::trie::Trie;
 
 pub type ColumnId = usize;
 pub type CheckId = usize;
@@ -18,18 +21,16 @@ pub struct Program {
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     pub nodes: Vec<Node>,
-    /// What each column is compared with by `startswith`: one tree for a column.
-    prefixes: Vec<Prefixes>,
+    /// How much each node costs, and how often it is true, as is guessed.
+    estimates: Vec<Estimate>,
+    /// How many nodes each is a part of: what only one asks for need not be remembered.
+    uses: Vec<u32>,
+    /// By column.
+    lookups: Vec<Lookup>,
 }
 
-#[derive(Debug, Default)]
-struct Prefixes {
-    count: usize,
-    trie: Trie,
-}
-
-/// Fewer prefixes than this are compared with one by one.
-const PREFIXES_MIN: usize = 3;
+/// Fewer checks than this are made one by one.
+const LOOKUP_MIN: usize = 3;
 
 /// Something that is read from an event: a field, or a transformer's result.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub struct Check {
     pub over: Over,
     /// Beside other checks: for their order.
     pub cost: u32,
+    /// What a look at all that the column is compared with says of it.
+    pub sense: Option<Sense>,
     /// For people.
     pub text: Box<str>,
 }
@@ -108,12 +111,16 @@ pub struct Scratch {
     hits: Vec<Hits>,
     text: Vec<u8>,
     candidates: Vec<u32>,
+    /// Type of the event before, and what was found by it: types come in runs.
+    last_type: (String, usize),
 }
 
-/// The `startswith` checks of a column that hold for the current event.
+/// The checks of a column that a look found for the current event.
 #[derive(Debug, Default)]
 struct Hits {
     generation: u32,
+    /// There is a value.
+    present: bool,
     checks: Vec<u32>,
 }
 
@@ -141,6 +148,7 @@ impl Scratch {
             hits: program.columns.iter().map(|_| Hits::default()).collect(),
             text: Vec::new(),
             candidates: Vec::new(),
+            last_type: (String::new(), usize::MAX),
         }
     }
 
@@ -166,6 +174,17 @@ impl Scratch {
         (mark >> 1 == self.generation).then_some(mark & RESULT_BIT == 1)
     }
 
+    /// What `find` says of the event type, which is not asked again for the same one.
+    pub fn of_type(&mut self, name: &str, find: impl FnOnce(&str) -> usize) -> usize {
+        let (last, found) = &mut self.last_type;
+        if *last != name || *found == usize::MAX {
+            last.clear();
+            last.push_str(name);
+            *found = find(name);
+        }
+        *found
+    }
+
     /// A buffer for the rules that an event may match; given back when they were tried.
     pub fn take_candidates(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.candidates)
@@ -185,24 +204,40 @@ impl Scratch {
 }
 
 impl Program {
-    pub fn push_check(&mut self, check: Check) {
-        let number = u32::try_from(self.checks.len()).unwrap_or(u32::MAX);
+    pub fn push_check(&mut self, mut check: Check) {
         let is_single = self.columns[check.column].access != Access::Each;
-        if let Comparison::Test(Test::Bytes(Bytes::StartsWith(text))) = &check.comparison
+        if let Comparison::Test(Test::Bytes(bytes)) = &check.comparison
+            && let Ok(number) = u32::try_from(self.checks.len())
             && is_single
         {
-            let columns = self.columns.len().max(self.prefixes.len());
-            self.prefixes.resize_with(columns, Prefixes::default);
-            let own = &mut self.prefixes[check.column];
-            own.count += 1;
-            own.trie.insert(text, number);
+            let columns = self.columns.len().max(self.lookups.len());
+            self.lookups.resize_with(columns, Lookup::default);
+            check.sense = self.lookups[check.column].add(bytes, number);
         }
         self.checks.push(check);
     }
 
-    /// Bytes of the trees of prefixes.
-    pub fn prefix_memory(&self) -> usize {
-        self.prefixes.iter().map(|own| own.trie.memory()).sum()
+    pub fn push_node(&mut self, node: Node) {
+        let parts = match &node {
+            Node::Constant(_) | Node::Check(_) => &[],
+            Node::Not(inner) => std::slice::from_ref(inner),
+            Node::And(parts) | Node::Or(parts) => &**parts,
+        };
+        for part in parts {
+            self.uses[*part] += 1;
+        }
+        self.uses.push(0);
+        self.estimates.push(cost::of_node(&node, &self.checks, &self.estimates));
+        self.nodes.push(node);
+    }
+
+    pub fn estimate(&self, node: NodeId) -> Estimate {
+        self.estimates[node]
+    }
+
+    /// Bytes of what columns are looked up in.
+    pub fn lookup_memory(&self) -> usize {
+        self.lookups.iter().map(Lookup::memory).sum()
     }
 
     pub fn evaluate<S: Source>(&self, node: NodeId, source: &S, scratch: &mut Scratch) -> bool {
@@ -236,6 +271,12 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Node::Constant(value) => *value,
             Node::Check(check) => self.check(*check),
             Node::Not(inner) => !self.node(*inner),
+            Node::And(inner) if self.program.uses[id] < 2 => {
+                inner.iter().all(|inner| self.node(*inner))
+            }
+            Node::Or(inner) if self.program.uses[id] < 2 => {
+                inner.iter().any(|inner| self.node(*inner))
+            }
             Node::And(inner) => {
                 self.remembered(id, |own| inner.iter().all(|inner| own.node(*inner)))
             }
@@ -265,11 +306,15 @@ impl<'a, S: Source> Evaluation<'a, S> {
     }
 
     fn compare(&mut self, id: CheckId, check: &Check) -> bool {
+        if let Some(sense) = check.sense
+            && self.program.lookups[check.column].checks >= LOOKUP_MIN
+        {
+            let hits = self.look(check.column);
+            let found = u32::try_from(id).is_ok_and(|id| hits.checks.contains(&id));
+            return hits.present && found == (sense == Sense::Found);
+        }
         match &check.comparison {
             Comparison::Exists => self.any(check.column, |_| true),
-            Comparison::Test(Test::Bytes(Bytes::StartsWith(text))) => {
-                self.begins(id, check.column, text)
-            }
             Comparison::Test(test) => self.over(check.column, check.over, test),
             Comparison::Modified(modifier, tests) => {
                 let mut holds = |(test, over): &(Test, Over)| self.over(check.column, *over, test);
@@ -283,27 +328,29 @@ impl<'a, S: Source> Evaluation<'a, S> {
         }
     }
 
-    /// `startswith`: the column's value is looked up once among all that it is compared with.
-    fn begins(&mut self, id: CheckId, column: ColumnId, text: &[u8]) -> bool {
-        let own = self.program.prefixes.get(column).filter(|own| own.count >= PREFIXES_MIN);
-        let Some(Prefixes { trie, .. }) = own else {
-            return self
-                .any(column, |value| matches!(value, Value::Bytes(own) if own.starts_with(text)));
-        };
+    /// The checks of the column that find its value among all that it is compared with.
+    pub fn found(&mut self, column: ColumnId) -> &[u32] {
+        &self.look(column).checks
+    }
+
+    fn look(&mut self, column: ColumnId) -> &Hits {
         let generation = self.scratch.generation;
         if self.scratch.hits[column].generation != generation {
             let mut hits = std::mem::take(&mut self.scratch.hits[column]);
-            hits.generation = generation;
+            (hits.generation, hits.present) = (generation, false);
             hits.checks.clear();
-            self.any(column, |value| {
-                if let Value::Bytes(own) = value {
-                    trie.collect(own, &mut hits.checks);
-                }
-                false
-            });
+            if let Some(lookup) = self.program.lookups.get(column) {
+                self.any(column, |value| {
+                    hits.present = true;
+                    if let Value::Bytes(text) = value {
+                        lookup.collect(text, &mut hits.checks);
+                    }
+                    false
+                });
+            }
             self.scratch.hits[column] = hits;
         }
-        u32::try_from(id).is_ok_and(|id| self.scratch.hits[column].checks.contains(&id))
+        &self.scratch.hits[column]
     }
 
     fn over(&mut self, column: ColumnId, over: Over, test: &Test) -> bool {
@@ -392,7 +439,8 @@ impl Slot {
             Value::Number(number) => self.numbers.push(number),
             Value::Bool(bool) => self.numbers.push(bool.into()),
             // Of columns that are compared with others, only addresses are left: 16 bytes each.
-            Value::Ip(ip) => self.bytes.extend_from_slice(&ip_bytes(ip)),
+            Value::Ip(IpAddr::V4(ip)) => self.bytes.extend_from_slice(&ip.octets()),
+            Value::Ip(IpAddr::V6(ip)) => self.bytes.extend_from_slice(&ip.octets()),
             Value::Double(number) => self.bytes.extend_from_slice(&number.to_be_bytes()),
         }
         if is_list {
@@ -417,13 +465,6 @@ impl Slot {
             start = *end;
             holds(Value::Bytes(item))
         })
-    }
-}
-
-fn ip_bytes(ip: std::net::IpAddr) -> Vec<u8> {
-    match ip {
-        std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
-        std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
     }
 }
 

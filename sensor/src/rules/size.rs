@@ -34,7 +34,7 @@ impl Program {
                     Node::Constant(_) | Node::Check(_) | Node::Not(_) => 0,
                 }
         });
-        columns + checks.sum::<usize>() + nodes.sum::<usize>() + self.prefix_memory()
+        columns + checks.sum::<usize>() + nodes.sum::<usize>() + self.lookup_memory()
     }
 }
 

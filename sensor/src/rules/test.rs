@@ -128,25 +128,6 @@ impl Test {
                 | Self::Networks { inside: false, .. }
         )
     }
-
-    /// How much it costs beside the others, for the order of checks.
-    pub fn cost(&self) -> u32 {
-        match self {
-            Self::Bytes(bytes) => match bytes {
-                Bytes::Equal(_)
-                | Bytes::NotEqual(_)
-                | Bytes::StartsWith(_)
-                | Bytes::EndsWith(_) => 2,
-                Bytes::Ordered(..) => 3,
-                Bytes::OneOf(_) => 6,
-                Bytes::Contains(_) | Bytes::Path(_) | Bytes::AnyPrefix(_) => 12,
-                Bytes::ContainsFolded(_) | Bytes::Glob(_) => 20,
-                Bytes::Regex(_) => 60,
-            },
-            Self::Numbers(_) | Self::Ips(_) | Self::Networks { .. } => 5,
-            _ => 1,
-        }
-    }
 }
 
 impl Bytes {
@@ -171,8 +152,8 @@ impl Bytes {
 /// True when `needle`, which is in lower case, is in `bytes` in any case.
 pub fn contains_folded(bytes: &[u8], needle: &[u8]) -> bool {
     let Some(&first) = needle.first() else { return true };
-    let upper = first.to_ascii_uppercase();
-    memchr::memchr2_iter(first, upper, bytes).any(|at| {
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    memchr::memchr2_iter(lower, upper, bytes).any(|at| {
         bytes.get(at..at + needle.len()).is_some_and(|part| part.eq_ignore_ascii_case(needle))
     })
 }

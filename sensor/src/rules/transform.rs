@@ -1,5 +1,8 @@
 //! Transformers: functions of values that conditions and outputs may call.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use crate::fields::Value;
 use crate::fields::source::Source;
 use crate::rules::ast::{Function, Operator};
@@ -12,6 +15,8 @@ use crate::rules::test::contains_folded;
 pub struct Call {
     pub function: Function,
     pub inputs: Box<[Input]>,
+    /// The columns that the inputs name, at any depth.
+    pub columns: Box<[ColumnId]>,
     /// What stands in brackets after `getopt(…)`.
     pub index: Option<Box<str>>,
 }
@@ -25,9 +30,9 @@ pub enum Input {
 
 /// Applies the call; the slot stays absent when an input is absent.
 pub fn apply<S: Source>(call: &Call, evaluation: &mut Evaluation<'_, S>, slot: &mut Slot) {
-    for column in columns(&call.inputs) {
-        evaluation.fill(column);
-        if !evaluation.scratch.slot(column).present {
+    for column in &call.columns {
+        evaluation.fill(*column);
+        if !evaluation.scratch.slot(*column).present {
             return;
         }
     }
@@ -61,6 +66,28 @@ pub fn columns(inputs: &[Input]) -> Vec<ColumnId> {
         .collect()
 }
 
+/// A number as text, without an allocation.
+struct Digits {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl Digits {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl std::fmt::Write for Digits {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
 /// Visits the texts of an input.
 fn each(input: &Input, scratch: &Scratch, visit: &mut dyn FnMut(&[u8])) {
     match input {
@@ -70,7 +97,12 @@ fn each(input: &Input, scratch: &Scratch, visit: &mut dyn FnMut(&[u8])) {
             scratch.slot(*column).any(|value| {
                 match value {
                     Value::Bytes(bytes) => visit(bytes),
-                    Value::Number(number) => visit(number.to_string().as_bytes()),
+                    Value::Number(number) => {
+                        let mut digits = Digits { bytes: [0; 40], length: 0 };
+                        // No number has more digits than there is room for.
+                        write!(digits, "{number}").ok();
+                        visit(digits.as_bytes());
+                    }
                     Value::Bool(_) | Value::Double(_) | Value::Ip(_) => {}
                 }
                 false
@@ -80,13 +112,11 @@ fn each(input: &Input, scratch: &Scratch, visit: &mut dyn FnMut(&[u8])) {
 }
 
 fn join(separator: &Input, items: &Input, scratch: &Scratch, slot: &mut Slot) {
-    let mut between = Vec::new();
-    each(separator, scratch, &mut |text| between.extend_from_slice(text));
     let mut first = true;
     slot.present = true;
     each(items, scratch, &mut |item| {
         if !first {
-            slot.bytes.extend_from_slice(&between);
+            each(separator, scratch, &mut |text| slot.bytes.extend_from_slice(text));
         }
         first = false;
         slot.bytes.extend_from_slice(item);
@@ -166,8 +196,14 @@ fn getopt(
     scratch: &Scratch,
     slot: &mut Slot,
 ) {
-    let mut known = Vec::new();
-    each(options, scratch, &mut |text| known.extend_from_slice(text));
+    let known = match options {
+        Input::Constant(text) => Cow::Borrowed(&**text),
+        other => {
+            let mut known = Vec::new();
+            each(other, scratch, &mut |text| known.extend_from_slice(text));
+            Cow::Owned(known)
+        }
+    };
     let Some(wanted) = wanted.and_then(|wanted| wanted.bytes().next()) else { return };
     // An option whose value is the next argument.
     let mut pending = None;
@@ -213,7 +249,7 @@ pub fn compare_text(operator: Operator, left: &[u8], right: &[u8]) -> bool {
         Operator::StartsWith => left.starts_with(right),
         Operator::EndsWith => left.ends_with(right),
         Operator::Contains => memchr::memmem::find(left, right).is_some(),
-        Operator::IContains => contains_folded(left, &right.to_ascii_lowercase()),
+        Operator::IContains => contains_folded(left, right),
         Operator::Glob => Glob::new(right, false).matches(left),
         Operator::IGlob => Glob::new(right, true).matches(left),
         _ => false,

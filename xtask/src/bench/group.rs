@@ -21,6 +21,12 @@ impl Group {
         Ok(Self { directory })
     }
 
+    /// Its path from the root of the hierarchy.
+    pub(super) fn name(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default();
+        format!("/{}", name.to_string_lossy())
+    }
+
     /// What the kernel calls it.
     pub(super) fn id(&self) -> Result<u64> {
         let metadata = fs::metadata(&self.directory);

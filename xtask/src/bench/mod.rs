@@ -4,6 +4,7 @@ mod group;
 mod measure;
 mod plan;
 mod report;
+mod rules;
 mod session;
 
 use std::fs;
@@ -40,6 +41,8 @@ enum Part {
     Kernel,
     /// Records from memory through the agent's pipeline
     Pipeline,
+    /// Events through rulesets
+    Rules,
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
@@ -66,10 +69,30 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     if wanted(Part::Pipeline) {
         page += &report::pipeline(RECORDS, throughput(&programs, arguments.rounds)?);
     }
+    if wanted(Part::Rules) {
+        let section = rules::section(arguments.rounds, &setting(arguments.rounds)?.to_string())?;
+        if arguments.part.is_some() {
+            return replace_rules(&section, arguments.print);
+        }
+        page = rules::replace(&page, &section);
+    }
     println!("\n{page}");
     if arguments.part.is_none() && arguments.variant.is_empty() && !arguments.print {
         let path = workspace::root().join(PAGE);
         fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
+        println!("{PAGE} is written");
+    }
+    Ok(())
+}
+
+/// Writes the section of rules alone: the rest of the page stays.
+fn replace_rules(section: &str, print: bool) -> Result<()> {
+    println!("\n{section}");
+    if !print {
+        let path = workspace::root().join(PAGE);
+        let page = fs::read_to_string(&path).unwrap_or_else(|_| report::INTRODUCTION.to_owned());
+        fs::write(&path, rules::replace(&page, section))
+            .with_context(|| format!("write {}", path.display()))?;
         println!("{PAGE} is written");
     }
     Ok(())
@@ -91,9 +114,18 @@ fn setting(rounds: usize) -> Result<Setting> {
     Ok(Setting {
         command: this_command(),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        processor: processor(),
         processors: std::thread::available_parallelism().context("count the processors")?.get(),
         rounds,
     })
+}
+
+/// What the kernel calls it.
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.and_then(|line| line.split_once(": ")).map(|(_, name)| name.to_owned());
+    model.unwrap_or_else(|| "a processor without a name".to_owned())
 }
 
 /// As a person typed it.

@@ -1,6 +1,6 @@
 //! Results → the page under `docs/`, which is also what is printed.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::measure::{Account, Results};
 use super::plan::{
@@ -11,11 +11,22 @@ use super::plan::{
 pub(super) struct Setting {
     pub(super) command: String,
     pub(super) kernel: String,
+    pub(super) processor: String,
     pub(super) processors: usize,
     pub(super) rounds: usize,
 }
 
-const INTRODUCTION: &str = "\
+impl fmt::Display for Setting {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { command, kernel, processor, processors, rounds } = self;
+        write!(
+            out,
+            "Measured by `{command}`: {processor}, {processors} processors, kernel {kernel}, {rounds} rounds"
+        )
+    }
+}
+
+pub(super) const INTRODUCTION: &str = "\
 # What watching costs
 
 Each workload runs alone and beside each variant, in rounds that begin with another variant each time, on one machine in one
@@ -25,10 +36,7 @@ process that watches. Compare rows, not machines.
 ";
 
 pub(super) fn introduction(setting: &Setting) -> String {
-    let Setting { command, kernel, processors, rounds } = setting;
-    format!(
-        "{INTRODUCTION}\nMeasured by `{command}`: kernel {kernel}, {processors} processors, {rounds} rounds.\n"
-    )
+    format!("{INTRODUCTION}\n{setting}.\n")
 }
 
 /// One section for the kernel's side: a table a workload, the bars, the programs.
@@ -152,7 +160,7 @@ pub(super) fn pipeline(records: u64, cpu_ns: u64) -> String {
     )
 }
 
-fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
+fn line(page: &mut String, text: fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _infallible = writeln!(page, "{text}");
 }

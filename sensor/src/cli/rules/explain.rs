@@ -1,4 +1,5 @@
-//! `sensor rules explain`: a rule's condition as a tree, with the value of each part for an event.
+//! `sensor rules explain`: a rule's condition as a tree, with the value of each part for an event;
+//! without an event, what could be decided in the kernel.
 
 use std::fmt::{self, Write as _};
 use std::process::ExitCode;
@@ -7,17 +8,21 @@ use std::sync::Arc;
 use crate::cli::rules::{FAILED, Outcome, RulesetArgs, eval, print, wrong_use};
 use crate::fields::near::did_you_mean;
 use crate::fields::object::ObjectEvent;
-use crate::rules::Ruleset;
 use crate::rules::outline::Outline;
 use crate::rules::program::Scratch;
+use crate::rules::pushdown::Pushdown;
+use crate::rules::{Rule, Ruleset};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Name of the rule
-    rule: String,
+    /// Name of the rule; without it, what all rules together ask of each event type
+    rule: Option<String>,
     /// The event: a flat JSON object of field names
-    #[arg(long, short)]
-    event: String,
+    #[arg(long, short, requires = "rule")]
+    event: Option<String>,
+    /// Only what can be asked of events of this type before they leave the kernel
+    #[arg(long, value_name = "NAME", conflicts_with = "event")]
+    event_type: Option<String>,
     #[command(flatten)]
     ruleset: RulesetArgs,
 }
@@ -27,13 +32,43 @@ pub(super) fn run(args: &Args) -> Outcome {
         Ok(ruleset) => ruleset,
         Err(code) => return Ok(code),
     };
-    let Some(rule) = ruleset.rule(&args.rule) else {
+    let rule = args.rule.as_deref().map(|name| (name, ruleset.rule(name)));
+    if let Some((name, None)) = rule {
         let known = ruleset.rules().iter().map(|rule| &*rule.name);
-        let hint = did_you_mean(&args.rule, known).unwrap_or_default();
-        eprintln!("error: no rule is called `{}`; {hint}", args.rule);
+        let hint = did_you_mean(name, known).unwrap_or_default();
+        eprintln!("error: no rule is called `{name}`; {hint}");
         return Ok(FAILED);
-    };
-    let event = match eval::event(&args.event) {
+    }
+    let rule = rule.and_then(|(_, rule)| rule);
+    match (rule, &args.event) {
+        (Some(rule), Some(event)) => tree(&ruleset, rule, event),
+        _ => pushed_down(&ruleset, rule, args.event_type.as_deref()),
+    }
+}
+
+/// What can be asked of events before they leave the kernel.
+fn pushed_down(ruleset: &Ruleset, rule: Option<&Rule>, event_type: Option<&str>) -> Outcome {
+    let mut out = String::new();
+    let is_wanted = |own: &str| event_type.is_none_or(|wanted| wanted == own);
+    for pushdown in Pushdown::of(ruleset).iter().filter(|one| is_wanted(one.event_type)) {
+        match rule {
+            None => writeln!(out, "{pushdown}")?,
+            Some(rule) => {
+                if let Some(terms) = pushdown.of_rule(&rule.name) {
+                    writeln!(out, "{}\n{terms}", pushdown.event_type)?;
+                }
+            }
+        }
+    }
+    if out.is_empty() {
+        out.push_str("no such event is wanted: none leaves the kernel\n");
+    }
+    print(&out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tree(ruleset: &Ruleset, rule: &Rule, event: &str) -> Outcome {
+    let event = match eval::event(event) {
         Ok(event) => event,
         Err(message) => {
             eprintln!("error: {message}");
@@ -42,9 +77,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let mut scratch = ruleset.scratch();
     scratch.next_event();
-    let mut tree =
-        Tree { ruleset: &ruleset, event: &event, scratch: &mut scratch, out: String::new() };
-    let held = rule.outline().holds(&event, &ruleset, tree.scratch);
+    let mut tree = Tree { ruleset, event: &event, scratch: &mut scratch, out: String::new() };
+    let held = rule.outline().holds(&event, ruleset, tree.scratch);
     writeln!(tree.out, "{held:<5} {}", rule.name)?;
     tree.add(rule.outline(), 1)?;
     let mut out = tree.out;

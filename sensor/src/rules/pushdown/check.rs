@@ -1,0 +1,403 @@
+//! A check of a condition → what it asks of cheap facts, when it holds and when it does not.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use sensor_common::filter::{Fact, How};
+
+use crate::fields::{Value, names};
+use crate::rules::ast::Modifier;
+use crate::rules::network::Network;
+use crate::rules::program::{Access, Check, ColumnKind, Comparison, Over, Program};
+use crate::rules::pushdown::intervals::Intervals;
+use crate::rules::pushdown::terms::{Look, Terms, Test};
+use crate::rules::test::{Bytes, Ordering, Test as Compared};
+
+/// What is necessary for a part of a condition to hold, and not to hold.
+#[derive(Clone, Debug)]
+pub struct Sides {
+    pub holds: Terms,
+    pub fails: Terms,
+}
+
+impl Sides {
+    pub fn unknown() -> Self {
+        Self { holds: Terms::everything(), fails: Terms::everything() }
+    }
+
+    fn exactly(test: &Test) -> Self {
+        Self { holds: Terms::test(test.clone()), fails: Terms::test(test.negated()) }
+    }
+
+    /// Necessary for it to hold, and nothing is known of when it fails.
+    fn at_least(test: Test) -> Self {
+        Self { holds: Terms::test(test), fails: Terms::everything() }
+    }
+
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self { holds: self.fails, fails: self.holds }
+    }
+}
+
+/// What a check asks of an event of this type.
+pub fn sides(program: &Program, check: &Check, event_type: &str) -> Sides {
+    let ColumnKind::Field(operand) = &program.columns[check.column].kind else {
+        return Sides::unknown();
+    };
+    let (name, is_connect) = (&*operand.name, event_type == "connect");
+    if program.columns[check.column].access == Access::Each {
+        let is_port = match name {
+            "fd.port" | "fd.proto" => true,
+            "fd.ip" | "fd.net" => false,
+            _ => return Sides::unknown(),
+        };
+        return if is_connect { either_end(check, is_port) } else { Sides::unknown() };
+    }
+    let is_open = matches!(event_type, "open" | "openat" | "openat2" | "creat");
+    let comparison = &check.comparison;
+    let known = match name {
+        "evt.res" => result_text(comparison),
+        "evt.failed" => truth(comparison).map(|[when_false, when_true]| {
+            let failed = Intervals::of([(i128::MIN, -1)]);
+            numbers_where(Fact::Result, &failed, [when_false, when_true])
+        }),
+        "evt.arg.flags" if is_open => bits(comparison, Fact::Flags, 32, flags_with),
+        "thread.cap_effective" => bits(comparison, Fact::Effective, 64, capabilities_with),
+        "thread.cap_permitted" => bits(comparison, Fact::Permitted, 64, capabilities_with),
+        "container.id" => container(comparison),
+        "fd.typechar" => characters(comparison),
+        "fd.name" if is_open => texts(Fact::Path, How::Whole, comparison),
+        "fd.directory" if is_open => texts(Fact::Path, How::Directory, comparison),
+        "fd.filename" if is_open => texts(Fact::Path, How::LastComponent, comparison),
+        "proc.name" => texts(Fact::Name, How::Whole, comparison),
+        "proc.exepath" => texts(Fact::Executable, How::Whole, comparison),
+        _ => match (number(name, is_connect), address(name, is_connect)) {
+            (Some(fact), _) => numeric(fact, comparison),
+            (_, Some(fact)) => networks(fact, comparison),
+            _ => None,
+        },
+    };
+    known.unwrap_or_else(Sides::unknown)
+}
+
+/// Fields that are a number or a boolean.
+fn number(name: &str, is_connect: bool) -> Option<Fact> {
+    Some(match name {
+        "evt.rawres" => Fact::Result,
+        "evt.is_open_read" => Fact::OpenRead,
+        "evt.is_open_write" => Fact::OpenWrite,
+        "evt.is_open_exec" => Fact::OpenExec,
+        "fd.num" => Fact::Descriptor,
+        "user.uid" => Fact::User,
+        "group.gid" => Fact::Group,
+        "user.loginuid" => Fact::LoginUser,
+        "proc.vpid" => Fact::NamespacePid,
+        "fd.rport" | "fd.rproto" => Fact::RemotePort,
+        "fd.lport" | "fd.lproto" => Fact::LocalPort,
+        // Who connects is the client.
+        "fd.sport" if is_connect => Fact::RemotePort,
+        "fd.cport" if is_connect => Fact::LocalPort,
+        _ => return None,
+    })
+}
+
+fn address(name: &str, is_connect: bool) -> Option<Fact> {
+    Some(match name {
+        "fd.rip" | "fd.rnet" => Fact::Remote,
+        "fd.lip" | "fd.lnet" => Fact::Local,
+        "fd.sip" | "fd.snet" if is_connect => Fact::Remote,
+        "fd.cip" | "fd.cnet" if is_connect => Fact::Local,
+        _ => return None,
+    })
+}
+
+fn numeric(fact: Fact, comparison: &Comparison) -> Option<Sides> {
+    let (numbers, is_exact) = accepted(comparison)?;
+    let test = Test { fact, look: Look::Numbers(numbers), absent: false };
+    Some(if is_exact { Sides::exactly(&test) } else { Sides::at_least(test) })
+}
+
+/// The numbers that satisfy a comparison, or more of them when it is not exact.
+fn accepted(comparison: &Comparison) -> Option<(Intervals, bool)> {
+    match comparison {
+        Comparison::Exists => Some((Intervals::of([(i128::MIN, i128::MAX)]), true)),
+        Comparison::Test(test) => Some((accepted_by(test)?, true)),
+        Comparison::Modified(modifier, tests) => {
+            let each: Option<Vec<_>> = tests.iter().map(|(test, _)| accepted_by(test)).collect();
+            let any = each?.iter().fold(Intervals::default(), |all, one| all.union(one));
+            Some((any, *modifier == Modifier::AnyOf))
+        }
+        Comparison::Column(..) => None,
+    }
+}
+
+fn accepted_by(test: &Compared) -> Option<Intervals> {
+    Some(match test {
+        Compared::Number(ordering, number) => ordered(*ordering, *number),
+        Compared::Numbers(set) => Intervals::values(set.iter().copied()),
+        Compared::Bool { value, equal } => Intervals::values([i128::from(value == equal)]),
+        Compared::AnyBool => Intervals::of([(i128::MIN, i128::MAX)]),
+        Compared::Never => Intervals::default(),
+        _ => return None,
+    })
+}
+
+fn ordered(ordering: Ordering, number: i128) -> Intervals {
+    let (least, most) = (i128::MIN, i128::MAX);
+    match ordering {
+        Ordering::Equal => Intervals::values([number]),
+        Ordering::NotEqual => Intervals::of([(least, number - 1), (number + 1, most)]),
+        Ordering::Less => Intervals::of([(least, number - 1)]),
+        Ordering::LessOrEqual => Intervals::of([(least, number)]),
+        Ordering::Greater => Intervals::of([(number + 1, most)]),
+        Ordering::GreaterOrEqual => Intervals::of([(number, most)]),
+    }
+}
+
+/// What a comparison of a boolean is for false and for true.
+fn truth(comparison: &Comparison) -> Option<[bool; 2]> {
+    let (numbers, is_exact) = accepted(comparison)?;
+    let has = |number: i128| !numbers.intersection(&Intervals::values([number])).is_empty();
+    is_exact.then(|| [has(0), has(1)])
+}
+
+/// A check that is one thing for the numbers of a set, and another for the rest.
+fn numbers_where(fact: Fact, inside: &Intervals, [without, within]: [bool; 2]) -> Sides {
+    let nothing = Intervals::default();
+    let of = |wanted: bool, numbers: Intervals| if wanted { numbers } else { nothing.clone() };
+    let numbers = of(within, inside.clone()).union(&of(without, inside.complement()));
+    Sides::exactly(&Test { fact, look: Look::Numbers(numbers), absent: false })
+}
+
+/// `evt.res`: `SUCCESS`, the name of an error, or its number where it has no name.
+fn result_text(comparison: &Comparison) -> Option<Sides> {
+    const NAMED: i128 = 133;
+    let holds = |text: &[u8]| comparison.holds(Value::Bytes(text));
+    let success = holds(b"SUCCESS")?;
+    let (mut yes, mut no, mut either) = (Vec::new(), Vec::new(), Vec::new());
+    for errno in 1..=NAMED {
+        let mut text = Vec::new();
+        names::errno(errno.try_into().ok()?, &mut text);
+        (if holds(&text)? { &mut yes } else { &mut no }).push((-errno, -errno));
+    }
+    // The text of the others is a number.
+    let beyond = match comparison {
+        Comparison::Test(Compared::Bytes(Bytes::Equal(text) | Bytes::StartsWith(text))) => {
+            if is_word(text) {
+                &mut no
+            } else {
+                &mut either
+            }
+        }
+        Comparison::Test(Compared::Bytes(Bytes::OneOf(texts))) => {
+            if texts.iter().all(|text| is_word(text)) { &mut no } else { &mut either }
+        }
+        Comparison::Test(Compared::Bytes(Bytes::NotEqual(text))) => {
+            if is_word(text) {
+                &mut yes
+            } else {
+                &mut either
+            }
+        }
+        _ => &mut either,
+    };
+    beyond.push((i128::MIN, -NAMED - 1));
+    (if success { &mut yes } else { &mut no }).push((0, i128::MAX));
+    let side = |own: Vec<(i128, i128)>, absent| {
+        let numbers = Intervals::of(own.into_iter().chain(either.iter().copied()));
+        Terms::test(Test { fact: Fact::Result, look: Look::Numbers(numbers), absent })
+    };
+    Some(Sides { holds: side(yes, false), fails: side(no, true) })
+}
+
+fn is_word(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// `contains` on names of bits.
+fn bits(
+    comparison: &Comparison,
+    fact: Fact,
+    count: u32,
+    with: fn(u64, &mut Vec<u8>) -> bool,
+) -> Option<Sides> {
+    let Comparison::Test(Compared::Bytes(bytes @ (Bytes::Contains(_) | Bytes::ContainsFolded(_)))) =
+        comparison
+    else {
+        return None;
+    };
+    let mut set = 0_u64;
+    for bit in (0..count).map(|bit| 1_u64 << bit) {
+        let mut name = Vec::new();
+        if with(bit, &mut name) && bytes.matches(&name) {
+            set |= bit;
+        }
+    }
+    // Across names, or in what stands there without any bit, the text says nothing of bits.
+    let needle: Vec<u8> = match bytes {
+        Bytes::Contains(finder) => finder.needle().to_vec(),
+        Bytes::ContainsFolded(needle) => needle.to_vec(),
+        _ => return None,
+    };
+    let is_within_name =
+        needle.len() > 3 && needle.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let access: [&[u8]; 4] = [b"O_RDONLY", b"O_WRONLY", b"O_RDWR", b"O_NONE"];
+    if !is_within_name || access.iter().any(|name| bytes.matches(name)) {
+        return None;
+    }
+    let test = Test { fact, look: Look::Bits { bits: set, inverted: false }, absent: false };
+    Some(Sides::exactly(&test))
+}
+
+/// The name of an open flag; false for a bit that has none.
+pub fn flags_with(bit: u64, name: &mut Vec<u8>) -> bool {
+    let Ok(flag) = u32::try_from(bit) else { return false };
+    let mut text = Vec::new();
+    names::open_flags(flag, &mut text);
+    let Some(at) = text.iter().position(|byte| *byte == b'|') else { return false };
+    name.extend_from_slice(&text[at + 1..]);
+    true
+}
+
+/// The name of a capability; false for a bit that has none.
+pub fn capabilities_with(bit: u64, name: &mut Vec<u8>) -> bool {
+    names::capabilities(bit, name);
+    !name.is_empty()
+}
+
+/// `container.id`: what is known is whether it is `host`.
+fn container(comparison: &Comparison) -> Option<Sides> {
+    let host = comparison.holds(Value::Bytes(b"host"))?;
+    let is_about_host = match comparison {
+        Comparison::Test(Compared::Bytes(Bytes::Equal(text) | Bytes::NotEqual(text))) => {
+            **text == *b"host"
+        }
+        Comparison::Test(Compared::Bytes(Bytes::OneOf(texts))) => {
+            !texts.is_empty() && texts.iter().all(|text| **text == *b"host")
+        }
+        _ => false,
+    };
+    let (outside, inside) = (Intervals::values([0]), Intervals::values([1]));
+    let side = |wanted: bool, absent| {
+        let other =
+            if is_about_host && host == wanted { Intervals::default() } else { inside.clone() };
+        let own = if host == wanted { outside.clone() } else { Intervals::default() };
+        let look = Look::Numbers(own.union(&other));
+        Terms::test(Test { fact: Fact::InContainer, look, absent })
+    };
+    Some(Sides { holds: side(true, false), fails: side(false, true) })
+}
+
+/// `fd.typechar`: one byte.
+fn characters(comparison: &Comparison) -> Option<Sides> {
+    let mut numbers = Vec::new();
+    for byte in 0..=u8::MAX {
+        if comparison.holds(Value::Bytes(&[byte]))? {
+            numbers.push(i128::from(byte));
+        }
+    }
+    let look = Look::Numbers(Intervals::values(numbers));
+    Some(Sides::exactly(&Test { fact: Fact::FileType, look, absent: false }))
+}
+
+/// Text that is one of a set, as a whole or in part.
+fn texts(fact: Fact, whole: How, comparison: &Comparison) -> Option<Sides> {
+    match comparison {
+        Comparison::Exists => Some(Sides::unknown()),
+        Comparison::Test(Compared::Bytes(bytes)) => {
+            let (test, is_exact) = text(fact, whole, bytes)?;
+            Some(if is_exact { Sides::exactly(&test) } else { Sides::at_least(test) })
+        }
+        Comparison::Modified(modifier, tests) => {
+            let mut any = Terms::nothing();
+            let mut none = Terms::everything();
+            let mut is_exact = *modifier == Modifier::AnyOf;
+            for (test, _) in tests {
+                let Compared::Bytes(bytes) = test else { return None };
+                let (test, is_own_exact) = text(fact, whole, bytes)?;
+                is_exact &= is_own_exact;
+                none = none.and(Terms::test(test.negated()));
+                any = any.or(Terms::test(test));
+            }
+            let fails = if is_exact { none } else { Terms::everything() };
+            Some(Sides { holds: any, fails })
+        }
+        _ => None,
+    }
+}
+
+/// The test of one comparison, and whether it says no less.
+fn text(fact: Fact, whole: How, bytes: &Bytes) -> Option<(Test, bool)> {
+    let is_whole = whole == How::Whole;
+    let of = |how, texts: BTreeSet<Box<[u8]>>, inverted| Test {
+        fact,
+        look: Look::Texts { how, texts, inverted },
+        absent: false,
+    };
+    Some(match bytes {
+        Bytes::Equal(text) => (of(whole, [text.clone()].into(), false), true),
+        Bytes::NotEqual(text) => (of(whole, [text.clone()].into(), true), true),
+        Bytes::OneOf(texts) => (of(whole, texts.iter().cloned().collect(), false), true),
+        Bytes::StartsWith(text) if is_whole => {
+            (of(How::Prefix, [text.clone()].into(), false), true)
+        }
+        Bytes::AnyPrefix(trie) if is_whole => {
+            (of(How::Prefix, trie.prefixes().into_iter().collect(), false), true)
+        }
+        Bytes::EndsWith(text) if is_whole => (of(How::Suffix, [text.clone()].into(), false), true),
+        // What stands before the first wildcard is a prefix.
+        Bytes::Glob(glob) if is_whole => {
+            let prefix: Box<[u8]> = glob.literal_prefix()?.into();
+            (of(How::Prefix, [prefix].into(), false), false)
+        }
+        _ => return None,
+    })
+}
+
+fn networks(fact: Fact, comparison: &Comparison) -> Option<Sides> {
+    let Comparison::Test(test) = comparison else { return None };
+    let (networks, inverted) = network_set(test)?;
+    let look = Look::Networks { networks, inverted };
+    Some(Sides::exactly(&Test { fact, look, absent: false }))
+}
+
+fn network_set(test: &Compared) -> Option<(BTreeSet<Network>, bool)> {
+    let of = |ip: &IpAddr| Network::of(*ip);
+    Some(match test {
+        Compared::Ip { ip, equal } => ([of(ip)].into(), !equal),
+        Compared::Ips(ips) => (ips.iter().map(of).collect(), false),
+        Compared::Networks { networks, inside } => (networks.iter().copied().collect(), !inside),
+        _ => return None,
+    })
+}
+
+/// A check of either end of a connection.
+fn either_end(check: &Check, is_port: bool) -> Sides {
+    let Comparison::Test(compared) = &check.comparison else { return Sides::unknown() };
+    let look = if is_port {
+        accepted_by(compared).map(Look::Numbers)
+    } else {
+        network_set(compared).map(|(networks, inverted)| Look::Networks { networks, inverted })
+    };
+    let Some(look) = look else { return Sides::unknown() };
+    let facts =
+        if is_port { [Fact::RemotePort, Fact::LocalPort] } else { [Fact::Remote, Fact::Local] };
+    // An end that is not there takes no part: the others decide.
+    let [remote, local] = facts.map(|fact| Test { fact, look: look.clone(), absent: true });
+    let without = |test: &Test| Terms::test(test.negated());
+    match check.over {
+        Over::Any => {
+            let present = |test: Test| Terms::test(Test { absent: false, ..test });
+            let fails = Test { absent: false, ..remote.clone() };
+            let other = Test { absent: false, ..local.clone() };
+            Sides {
+                holds: present(remote).or(present(local)),
+                fails: without(&fails).and(without(&other)),
+            }
+        }
+        Over::All => {
+            Sides { holds: Terms::test(remote).and(Terms::test(local)), fails: Terms::everything() }
+        }
+    }
+}
