@@ -8,6 +8,7 @@ use criterion::Criterion;
 use sensor::attribution::Attribution;
 use sensor::event::connect::{Connect, Peer};
 use sensor::event::detail::Detail;
+use sensor::event::names::Names;
 use sensor::event::process::{Process, ProcessId, ProcessTable, Program, Strings};
 use sensor::event::{Event, Thread, Turn};
 use sensor::rules::Ruleset;
@@ -47,6 +48,7 @@ const EVENTS: u32 = 20_000;
 
 struct Bench {
     table: ProcessTable,
+    names: Names,
     process: Process,
     attribution: Attribution,
     checks: Vec<(&'static str, Ruleset, Scratch)>,
@@ -95,6 +97,7 @@ impl Bench {
         });
         Self {
             table: lineage(),
+            names: Names::default(),
             process: process("node", 30, 20),
             attribution: Attribution::default(),
             checks: checks.collect(),
@@ -112,6 +115,7 @@ impl Bench {
             thread: Thread { tid: 30, vpid: 30, ..Thread::default() },
             process: &self.process,
             processes: &self.table,
+            names: &self.names,
             attribution: &self.attribution,
             turn: Turn::Only,
             detail: connect(),
