@@ -42,11 +42,12 @@ fn workload(name: &str) -> Result<Once> {
         "getppid" => Ok(Box::new(getppid)),
         "open" => Ok(Box::new(open)),
         "exec" => Ok(Box::new(exec)),
+        "compute" => Ok(Box::new(compute)),
         "connect" => {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen")?;
             Ok(Box::new(move || connect(&listener)))
         }
-        other => bail!("there is no workload {other}: getppid, open, exec, connect"),
+        other => bail!("there is no workload {other}: getppid, open, exec, connect, compute"),
     }
 }
 
@@ -73,6 +74,13 @@ fn open() -> Result<()> {
 fn exec() -> Result<()> {
     let status = Command::new("/bin/true").stdin(Stdio::null()).status().context("/bin/true")?;
     anyhow::ensure!(status.success(), "/bin/true ended with {status}");
+    Ok(())
+}
+
+/// No system call at all.
+#[expect(clippy::unnecessary_wraps, reason = "workloads have one type")]
+fn compute() -> Result<()> {
+    std::hint::black_box(burn_right(burn_left(1)));
     Ok(())
 }
 

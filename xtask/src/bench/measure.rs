@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::group::Group;
-use super::plan::{ACCOUNTED, Beside, VARIANTS, Variant, WORKLOADS, Workload};
+use super::plan::{ACCOUNTED, Beside, Variant, WORKLOADS, Workload};
 use super::session::Session;
 use crate::command;
 
@@ -24,23 +25,27 @@ pub(super) struct Sample {
 /// The samples of one workload beside one variant, in the order of the rounds.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    samples: BTreeMap<(&'static str, &'static str), Vec<Sample>>,
+    /// By workload and variant.
+    samples: BTreeMap<&'static str, BTreeMap<String, Vec<Sample>>>,
     /// Records produced and not delivered, by variant.
-    pub(super) lost: BTreeMap<&'static str, u64>,
+    pub(super) lost: BTreeMap<String, u64>,
+    /// The most that it kept in memory at the end of a round, in MiB, by variant.
+    pub(super) memory_mib: BTreeMap<String, f64>,
     /// Variants that this host cannot run, with the package that is missing.
-    pub(super) skipped: BTreeMap<&'static str, &'static str>,
+    pub(super) skipped: BTreeMap<String, &'static str>,
 }
 
 impl Results {
-    pub(super) fn of(&self, workload: &'static str, variant: &'static str) -> &[Sample] {
-        self.samples.get(&(workload, variant)).map_or(&[], Vec::as_slice)
+    pub(super) fn of(&self, workload: &str, variant: &str) -> &[Sample] {
+        let samples = self.samples.get(workload).and_then(|samples| samples.get(variant));
+        samples.map_or(&[], Vec::as_slice)
     }
 
     /// The median over the rounds.
     pub(super) fn median(
         &self,
-        workload: &'static str,
-        variant: &'static str,
+        workload: &str,
+        variant: &str,
         part: impl Fn(&Sample) -> f64,
     ) -> Option<f64> {
         median(self.of(workload, variant).iter().map(part).collect())
@@ -48,12 +53,7 @@ impl Results {
 
     /// The median over the rounds of what `variant` adds to the workload's processor time. Each
     /// round is compared with itself, so that a machine that slows down adds nothing.
-    pub(super) fn added(
-        &self,
-        workload: &'static str,
-        variant: &'static str,
-        without: &'static str,
-    ) -> Option<f64> {
+    pub(super) fn added(&self, workload: &str, variant: &str, without: &str) -> Option<f64> {
         let pairs = self.of(workload, variant).iter().zip(self.of(workload, without));
         median(pairs.map(|(with, without)| with.cpu - without.cpu).collect())
     }
@@ -69,37 +69,36 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-pub(super) fn rounds(rounds: usize, filter: &[String], programs: &Path) -> Result<Results> {
+pub(super) fn rounds(rounds: usize, variants: &[Variant], programs: &Path) -> Result<Results> {
     let mut results = Results::default();
-    let wanted = |variant: &&Variant| {
-        filter.is_empty() || filter.iter().any(|part| variant.name.contains(part.as_str()))
-    };
-    let variants: Vec<&Variant> = VARIANTS.iter().filter(wanted).collect();
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
         // Nobody always comes first.
         for index in 0..variants.len() {
-            let variant = variants[(index + round) % variants.len()];
-            beside(variant, programs, &mut results).context(variant.name)?;
+            let variant = &variants[(index + round) % variants.len()];
+            beside(variant, programs, &mut results).with_context(|| variant.name.clone())?;
         }
     }
     Ok(results)
 }
 
-fn beside(variant: &'static Variant, programs: &Path, results: &mut Results) -> Result<()> {
-    let Some(session) = Session::start(&variant.beside, programs)? else {
+fn beside(variant: &Variant, programs: &Path, results: &mut Results) -> Result<()> {
+    let Some(session) = Session::start(&variant.beside, programs, Stdio::null())? else {
         if let Beside::Peer { package, .. } = variant.beside {
-            results.skipped.insert(variant.name, package);
+            results.skipped.insert(variant.name.clone(), package);
         }
         return Ok(());
     };
     for workload in &WORKLOADS {
         let sample = run(workload, &session, programs).context(workload.name)?;
-        results.samples.entry((workload.name, variant.name)).or_default().push(sample);
+        let samples = results.samples.entry(workload.name).or_default();
+        samples.entry(variant.name.clone()).or_default().push(sample);
     }
-    let end = session.stop()?;
-    let lost = number(&end, "lost") + number(&end, "dropped");
-    *results.lost.entry(variant.name).or_default() += lost;
+    if let Some(mib) = session.memory_mib() {
+        let most = results.memory_mib.entry(variant.name.clone()).or_default();
+        *most = most.max(mib);
+    }
+    *results.lost.entry(variant.name.clone()).or_default() += session.stop()?.lost;
     Ok(())
 }
 
@@ -138,18 +137,10 @@ pub(super) fn accounts(programs: &Path) -> Result<Vec<Account>> {
 fn account(workload: &'static Workload, programs: &Path) -> Result<Account> {
     /// `watch` looks at the accounts once a second.
     const LOOKS: std::time::Duration = std::time::Duration::from_millis(2100);
-    let session = Session::start(&ACCOUNTED, programs)?.context("watch is there")?;
+    let session = Session::start(&ACCOUNTED, programs, Stdio::null())?.context("watch is there")?;
     run(workload, &session, programs)?;
     std::thread::sleep(LOOKS);
-    let end = session.stop()?;
-    let rows = end.get("programs").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut programs: Vec<_> = rows
-        .iter()
-        .map(|row| {
-            let name = row.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-            (name, number(row, "runs"), number(row, "time_ns"))
-        })
-        .collect();
+    let mut programs = session.stop()?.programs;
     programs.sort_by_key(|(_, _, time)| std::cmp::Reverse(*time));
     Ok(Account { workload, programs })
 }
@@ -170,8 +161,9 @@ mod tests {
         let mut results = Results::default();
         let samples =
             |values: [f64; 3]| values.map(|cpu| Sample { cpu, ..Sample::default() }).to_vec();
-        results.samples.insert(("open", "none"), samples([100.0, 200.0, 400.0]));
-        results.samples.insert(("open", "with"), samples([110.0, 211.0, 412.0]));
+        let open = results.samples.entry("open").or_default();
+        open.insert("none".to_owned(), samples([100.0, 200.0, 400.0]));
+        open.insert("with".to_owned(), samples([110.0, 211.0, 412.0]));
         assert_eq!(results.added("open", "with", "none"), Some(11.0));
         assert_eq!(results.added("open", "absent", "none"), None);
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what watching costs, beside doing nothing and beside others.
 
+mod alerts;
 mod group;
 mod measure;
 mod plan;
@@ -25,11 +26,14 @@ pub(crate) struct Arguments {
     /// What to measure; everything by default
     part: Option<Part>,
     /// How often each workload runs beside each variant
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Only variants whose name contains this; `none` and the floor are what others are compared with
     #[arg(long)]
     variant: Vec<String>,
+    /// Another sensor's command line, which runs beside the same work
+    #[arg(long, value_name = "COMMAND LINE")]
+    peer_cmd: Vec<String>,
     /// Print the page, and leave docs/benchmarks.md as it is
     #[arg(long)]
     print: bool,
@@ -37,8 +41,10 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Part {
-    /// Workloads with and without the kernel's programs
+    /// Workloads with and without the sensor, and beside peers
     Kernel,
+    /// When alerts come, on an idle and on a busy host
+    Alerts,
     /// Records from memory through the agent's pipeline
     Pipeline,
     /// Events through rulesets
@@ -48,23 +54,26 @@ enum Part {
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.part.is_none_or(|only| only == part);
     ensure!(
-        !wanted(Part::Kernel) || rustix::process::geteuid().is_root(),
+        !(wanted(Part::Kernel) || wanted(Part::Alerts)) || rustix::process::geteuid().is_root(),
         "programs are loaded into the kernel, which root may do: sudo {}, or `cargo xtask bench pipeline`",
         this_command()
     );
     setup::build()?;
-    command::run(command::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "sensor-tests",
-        "--bins",
-    ]))?;
+    let packages = ["--package", "sensor", "--package", "sensor-tests"];
+    command::run(command::cargo().args(["build", "--release", "--bins"]).args(packages))?;
     let programs = workspace::target()?.join("release");
+    let mut variants = plan::variants(&arguments.peer_cmd);
+    variants.retain(|variant| {
+        let mut only = arguments.variant.iter();
+        arguments.variant.is_empty() || only.any(|part| variant.name.contains(part.as_str()))
+    });
     let mut page = report::introduction(&setting(arguments.rounds)?);
     if wanted(Part::Kernel) {
-        let results = measure::rounds(arguments.rounds, &arguments.variant, &programs)?;
-        page += &report::kernel(&results, &measure::accounts(&programs)?);
+        let results = measure::rounds(arguments.rounds, &variants, &programs)?;
+        page += &report::kernel(&variants, &results, &measure::accounts(&programs)?);
+    }
+    if wanted(Part::Alerts) {
+        page += &report::alerts(&alerts::runs(&variants, &programs)?);
     }
     if wanted(Part::Pipeline) {
         page += &report::pipeline(RECORDS, throughput(&programs, arguments.rounds)?);

@@ -1,5 +1,9 @@
 //! What is measured: workloads, what runs beside them, and the bars that the results are held to.
 
+use std::path::PathBuf;
+
+use crate::workspace;
+
 /// One kind of system call, many times over.
 pub(super) struct Workload {
     pub(super) name: &'static str,
@@ -11,7 +15,7 @@ pub(super) struct Workload {
     pub(super) each: u64,
 }
 
-pub(super) const WORKLOADS: [Workload; 4] = [
+pub(super) const WORKLOADS: [Workload; 5] = [
     Workload { name: "getppid", operation: "getppid", count: 20_000, each: 100 },
     Workload {
         name: "open",
@@ -26,12 +30,13 @@ pub(super) const WORKLOADS: [Workload; 4] = [
         count: 10_000,
         each: 1,
     },
+    Workload { name: "compute", operation: "8 million steps of arithmetic", count: 100, each: 1 },
 ];
 
 /// What runs beside the workloads.
 pub(super) struct Variant {
-    pub(super) name: &'static str,
-    pub(super) what: &'static str,
+    pub(super) name: String,
+    pub(super) what: String,
     pub(super) beside: Beside,
 }
 
@@ -41,12 +46,16 @@ pub(super) enum Beside {
     Watch(&'static [&'static str]),
     /// As above, limited to a control group where nothing runs.
     Elsewhere(&'static [&'static str]),
+    /// `sensor run` with these rules; none are those that it comes with.
+    Agent(Vec<PathBuf>),
     /// Another program, if its package is installed.
     Peer {
         program: &'static str,
         package: &'static str,
         arguments: &'static [&'static str],
     },
+    /// A command line of whoever measures.
+    Command(String),
 }
 
 const EVERYTHING: &[&str] = &["sensor", "fork", "exec", "exit", "open", "connect", "oom", "cgroup"];
@@ -57,65 +66,96 @@ pub(super) const FILTERED: &str = "filtered by kind";
 pub(super) const ELSEWHERE: &str = "filtered by scope";
 pub(super) const REPORTED: &str = "reported";
 
-pub(super) const VARIANTS: [Variant; 9] = [
-    Variant { name: NONE, what: "nothing is attached", beside: Beside::Nothing },
-    Variant {
-        name: FLOOR,
-        what: "one program on sys_exit that only counts",
-        beside: Beside::Watch(&["floor", "tp_btf"]),
-    },
-    Variant {
-        name: "floor, raw_tp",
-        what: "the same, as a raw tracepoint",
-        beside: Beside::Watch(&["floor", "raw_tp"]),
-    },
-    Variant {
-        name: FILTERED,
-        what: "the sensor, asked for connects, OOM kills and cgroups only",
-        beside: Beside::Watch(&["sensor", "connect", "oom", "cgroup"]),
-    },
-    Variant {
-        name: ELSEWHERE,
-        what: "the sensor, limited to a control group where nothing runs",
-        beside: Beside::Elsewhere(EVERYTHING),
-    },
-    Variant {
-        name: REPORTED,
-        what: "the sensor, every event decoded and attributed, no rules",
-        beside: Beside::Watch(EVERYTHING),
-    },
-    Variant {
-        name: "bpftrace, opens",
-        what: "bpftrace prints each openat",
-        beside: Beside::Peer {
-            program: "bpftrace",
-            package: "bpftrace",
-            arguments: &[
-                "-e",
-                "tracepoint:syscalls:sys_enter_openat { @path[tid] = args->filename } \
-                 tracepoint:syscalls:sys_exit_openat /@path[tid]/ \
-                 { printf(\"%d %s %s\\n\", pid, comm, str(@path[tid])); delete(@path[tid]); }",
-            ],
-        },
-    },
-    Variant {
-        name: "bpftrace, execs",
-        what: "bpftrace prints the arguments of each execve",
-        beside: Beside::Peer {
-            program: "bpftrace",
-            package: "bpftrace",
-            arguments: &["-e", "tracepoint:syscalls:sys_enter_execve { join(args->argv); }"],
-        },
-    },
-    Variant {
-        name: "perf trace",
-        what: "perf prints each openat, execve and connect",
-        beside: Beside::Peer {
-            program: "perf",
-            package: "linux-perf",
-            arguments: &["trace", "--all-cpus", "--event", "openat,execve,connect"],
-        },
-    },
+pub(super) const AGENT: &str = "agent, shipped rules";
+pub(super) const OFFICIAL: &str = "agent, Falco's rules";
+
+/// All of them: those that every host can run, and what the command line adds.
+pub(super) fn variants(peers: &[String]) -> Vec<Variant> {
+    let variant = |name: &str, what: &str, beside| Variant {
+        name: name.to_owned(),
+        what: what.to_owned(),
+        beside,
+    };
+    let mut variants = vec![
+        variant(NONE, "nothing is attached", Beside::Nothing),
+        variant(
+            FLOOR,
+            "one program on sys_exit that only counts",
+            Beside::Watch(&["floor", "tp_btf"]),
+        ),
+        variant(
+            FILTERED,
+            "the probes, asked for connects, OOM kills and cgroups only",
+            Beside::Watch(&["sensor", "connect", "oom", "cgroup"]),
+        ),
+        variant(
+            ELSEWHERE,
+            "the probes, limited to a control group where nothing runs",
+            Beside::Elsewhere(EVERYTHING),
+        ),
+        variant(
+            REPORTED,
+            "the probes, every event decoded and attributed, no rules",
+            Beside::Watch(EVERYTHING),
+        ),
+        variant(AGENT, "`sensor run`", Beside::Agent(Vec::new())),
+    ];
+    let official = official_rules();
+    if !official.is_empty() {
+        let what = "`sensor run` with both official files";
+        variants.push(variant(OFFICIAL, what, Beside::Agent(official)));
+    }
+    variants.extend(PEERS.map(|(name, what, program, package, arguments)| {
+        variant(name, what, Beside::Peer { program, package, arguments })
+    }));
+    let given = |(number, command): (usize, &String)| Variant {
+        name: format!("peer {}", number + 1),
+        what: format!("`{command}`"),
+        beside: Beside::Command(command.clone()),
+    };
+    variants.extend(peers.iter().enumerate().map(given));
+    variants
+}
+
+/// Falco's own rules, where they lie beside the checkout.
+fn official_rules() -> Vec<PathBuf> {
+    let directory = workspace::root().join("../shared/falco-rules");
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let is_rules = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml");
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_rules).collect();
+    files.sort();
+    files
+}
+
+type Peer = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
+
+const PEERS: [Peer; 3] = [
+    (
+        "bpftrace, opens",
+        "bpftrace prints each openat",
+        "bpftrace",
+        "bpftrace",
+        &[
+            "-e",
+            "tracepoint:syscalls:sys_enter_openat { @path[tid] = args->filename } \
+             tracepoint:syscalls:sys_exit_openat /@path[tid]/ \
+             { printf(\"%d %s %s\\n\", pid, comm, str(@path[tid])); delete(@path[tid]); }",
+        ],
+    ),
+    (
+        "bpftrace, execs",
+        "bpftrace prints the arguments of each execve",
+        "bpftrace",
+        "bpftrace",
+        &["-e", "tracepoint:syscalls:sys_enter_execve { join(args->argv); }"],
+    ),
+    (
+        "perf trace",
+        "perf prints each openat, execve and connect",
+        "perf",
+        "linux-perf",
+        &["trace", "--all-cpus", "--event", "openat,execve,connect"],
+    ),
 ];
 
 /// The last, with the kernel accounting for each program.
@@ -150,7 +190,7 @@ pub(super) struct Bar {
     pub(super) limit: f64,
 }
 
-pub(super) const BARS: [Bar; 10] = [
+pub(super) const BARS: [Bar; 12] = [
     Bar {
         text: "added to a system call no rule is about, over the floor",
         workload: "getppid",
@@ -159,9 +199,23 @@ pub(super) const BARS: [Bar; 10] = [
         limit: 1.15,
     },
     Bar {
-        text: "added to an open and close that are filtered out by kind",
+        text: "the same, beside the agent",
+        workload: "getppid",
+        variant: AGENT,
+        measure: Measure::OverFloor,
+        limit: 1.15,
+    },
+    Bar {
+        text: "added to an open and close that the shipped rules filter out",
         workload: "open",
-        variant: FILTERED,
+        variant: AGENT,
+        measure: Measure::Added,
+        limit: 0.3,
+    },
+    Bar {
+        text: "added to an open and close that Falco's rules filter out",
+        workload: "open",
+        variant: OFFICIAL,
         measure: Measure::Added,
         limit: 0.3,
     },
@@ -182,21 +236,21 @@ pub(super) const BARS: [Bar; 10] = [
     Bar {
         text: "added to fork, exec and exit",
         workload: "exec",
-        variant: REPORTED,
+        variant: AGENT,
         measure: Measure::Added,
         limit: 20.0,
     },
     Bar {
         text: "added to a TCP connect, accept and close",
         workload: "connect",
-        variant: REPORTED,
+        variant: AGENT,
         measure: Measure::Added,
         limit: 1.0,
     },
     Bar {
-        text: "the sensor's own processor time for an open that is filtered out",
+        text: "the agent's own processor time for an open that is filtered out",
         workload: "open",
-        variant: FILTERED,
+        variant: AGENT,
         measure: Measure::Own,
         limit: 0.001,
     },
@@ -208,20 +262,27 @@ pub(super) const BARS: [Bar; 10] = [
         limit: 0.7,
     },
     Bar {
-        text: "the sensor's own processor time for fork, exec and exit",
+        text: "the agent's own processor time for fork, exec and exit",
         workload: "exec",
-        variant: REPORTED,
+        variant: AGENT,
         measure: Measure::Own,
         limit: 15.0,
     },
     Bar {
-        text: "the sensor's own processor time for a connect",
+        text: "the agent's own processor time for a connect",
         workload: "connect",
-        variant: REPORTED,
+        variant: AGENT,
         measure: Measure::Own,
         limit: 1.0,
     },
 ];
+
+/// Sensitive reads of one run, each of which has to raise its alert.
+pub(super) const READS: usize = 50;
+/// From event to line on an idle host, in milliseconds: in the middle, and at most.
+pub(super) const LATENCY_LIMIT_MS: (f64, f64) = (1.0, 10.0);
+/// What the whole agent may keep in memory.
+pub(super) const MEMORY_LIMIT_MIB: f64 = 64.0;
 
 /// Records of the throughput measurement, and the most that one may take on a processor.
 pub(super) const RECORDS: u64 = 3_000_000;

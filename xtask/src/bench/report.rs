@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
+use super::alerts::Run;
 use super::measure::{Account, Results};
 use super::plan::{
-    BARS, Bar, FLOOR, Measure, NONE, RECORD_LIMIT_US, VARIANTS, WORKLOADS, Workload,
+    AGENT, BARS, Bar, FLOOR, LATENCY_LIMIT_MS, MEMORY_LIMIT_MIB, Measure, NONE, READS,
+    RECORD_LIMIT_US, Variant, WORKLOADS, Workload,
 };
 
 /// Where and how it was measured.
@@ -40,10 +42,10 @@ pub(super) fn introduction(setting: &Setting) -> String {
 }
 
 /// One section for the kernel's side: a table a workload, the bars, the programs.
-pub(super) fn kernel(results: &Results, accounts: &[Account]) -> String {
+pub(super) fn kernel(variants: &[Variant], results: &Results, accounts: &[Account]) -> String {
     let mut page = String::new();
     for workload in &WORKLOADS {
-        page += &workload_table(results, workload);
+        page += &workload_table(variants, results, workload);
     }
     for (variant, package) in &results.skipped {
         line(
@@ -56,14 +58,14 @@ pub(super) fn kernel(results: &Results, accounts: &[Account]) -> String {
     page
 }
 
-fn workload_table(results: &Results, workload: &Workload) -> String {
+fn workload_table(variants: &[Variant], results: &Results, workload: &Workload) -> String {
     let mut page = format!("\n## {}: {}\n\n", workload.name, workload.operation);
     page +=
         "| beside | wall, ns | processor, ns | added, ns | × floor | own, ns | records lost |\n";
     page += "|---|---:|---:|---:|---:|---:|---:|\n";
-    for variant in &VARIANTS {
+    for variant in variants {
         let median = |part: fn(&super::measure::Sample) -> f64| {
-            results.median(workload.name, variant.name, part)
+            results.median(workload.name, &variant.name, part)
         };
         let (Some(wall), Some(cpu), Some(own)) = (
             median(|sample| sample.wall),
@@ -72,10 +74,10 @@ fn workload_table(results: &Results, workload: &Workload) -> String {
         ) else {
             continue;
         };
-        let added = results.added(workload.name, variant.name, NONE).unwrap_or(0.0);
-        let ratio = over_floor(results, workload.name, variant.name)
+        let added = results.added(workload.name, &variant.name, NONE).unwrap_or(0.0);
+        let ratio = over_floor(results, workload.name, &variant.name)
             .map_or(String::new(), |ratio| format!("{ratio:.2}"));
-        let lost = results.lost.get(variant.name).copied().unwrap_or(0);
+        let lost = results.lost.get(&variant.name).copied().unwrap_or(0);
         line(
             &mut page,
             format_args!(
@@ -87,7 +89,7 @@ fn workload_table(results: &Results, workload: &Workload) -> String {
     page
 }
 
-fn over_floor(results: &Results, workload: &'static str, variant: &'static str) -> Option<f64> {
+fn over_floor(results: &Results, workload: &str, variant: &str) -> Option<f64> {
     let floor = results.added(workload, FLOOR, NONE)?;
     Some(results.added(workload, variant, NONE)? / floor)
 }
@@ -98,13 +100,68 @@ fn bars(results: &Results) -> String {
     for bar in &BARS {
         let Some(value) = value(results, bar) else { continue };
         let unit = if matches!(bar.measure, Measure::OverFloor) { "×" } else { "µs" };
-        let met = if value <= bar.limit { "met" } else { "missed" };
-        line(
-            &mut page,
-            format_args!("| {} | ≤ {} {unit} | {value:.2} {unit} | {met} |", bar.text, bar.limit),
-        );
+        bar_line(&mut page, bar.text, (value, bar.limit), unit);
+    }
+    if let Some(mib) = results.memory_mib.get(AGENT) {
+        bar_line(&mut page, "memory of the agent", (*mib, MEMORY_LIMIT_MIB), "MiB");
     }
     page
+}
+
+fn bar_line(page: &mut String, text: &str, (value, limit): (f64, f64), unit: &str) {
+    let met = if value <= limit { "met" } else { "missed" };
+    line(page, format_args!("| {text} | ≤ {limit} {unit} | {value:.2} {unit} | {met} |"));
+}
+
+/// When alerts come, and whether all of them do.
+pub(super) fn alerts(runs: &[Run]) -> String {
+    let mut page = format!(
+        "\n## Alerts\n\n\
+         {READS} sensitive reads, on a host that is otherwise idle and with a process for each processor that opens\n\
+         and closes a file without a pause. *Latency* is from the event's time to its line on standard output.\n\n\
+         | beside | opens a second | alerts | latency, ms: median | most | records lost |\n|---|---:|---:|---:|---:|---:|\n"
+    );
+    for run in runs {
+        let state = if run.is_busy { "busy" } else { "idle" };
+        let (middle, most) = (middle(&run.latency_ms), run.latency_ms.last().copied());
+        let text = |ms: Option<f64>| ms.map_or("–".to_owned(), |ms| format!("{ms:.2}"));
+        line(
+            &mut page,
+            format_args!(
+                "| {}, {state} | {:.0} | {} of {READS} | {} | {} | {} |",
+                run.variant,
+                run.opens_a_second,
+                run.alerts,
+                text(middle),
+                text(most),
+                run.lost
+            ),
+        );
+    }
+    page += "\n| what | bar | measured | |\n|---|---:|---:|---|\n";
+    for run in runs.iter().filter(|run| run.variant == AGENT) {
+        let (middle, most) = (middle(&run.latency_ms), run.latency_ms.last().copied());
+        if let (false, Some(middle), Some(most)) = (run.is_busy, middle, most) {
+            bar_line(&mut page, "latency, idle: median", (middle, LATENCY_LIMIT_MS.0), "ms");
+            bar_line(&mut page, "latency, idle: most", (most, LATENCY_LIMIT_MS.1), "ms");
+        }
+        if run.is_busy {
+            let met = if run.alerts == READS && run.lost == 0 { "met" } else { "missed" };
+            line(
+                &mut page,
+                format_args!(
+                    "| every processor busy with opens | {READS} of {READS}, 0 lost | {} of {READS}, {} lost | {met} |",
+                    run.alerts, run.lost
+                ),
+            );
+        }
+    }
+    page
+}
+
+/// Of sorted values.
+fn middle(values: &[f64]) -> Option<f64> {
+    values.get(values.len() / 2).copied()
 }
 
 fn value(results: &Results, bar: &Bar) -> Option<f64> {

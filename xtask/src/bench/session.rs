@@ -1,11 +1,12 @@
 //! A program that runs beside the workloads: the sensor, the floor, or a peer.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::group::Group;
@@ -17,56 +18,86 @@ const PEER_STARTS: Duration = Duration::from_secs(4);
 /// How long what runs beside is given to take in the last of a workload.
 const SETTLES: Duration = Duration::from_millis(60);
 
+/// The agent, which takes any port.
+const AGENT: [&str; 5] = ["run", "--output", "json", "--listen", "127.0.0.1:0"];
+
 /// It runs until `stop`.
 pub(super) struct Session {
     group: Group,
     child: Option<Child>,
-    output: Option<BufReader<std::process::ChildStdout>>,
+    /// What `watch` says.
+    output: Option<BufReader<ChildStdout>>,
+    /// What the agent says of itself.
+    messages: Option<BufReader<ChildStderr>>,
     /// Where nothing runs, for a sensor that is limited to it.
-    _elsewhere: Option<Group>,
+    elsewhere: Option<Group>,
 }
 
 impl Session {
-    /// Attached when it returns. `None` if the program is not installed.
-    pub(super) fn start(beside: &Beside, programs: &Path) -> Result<Option<Self>> {
+    /// Attached when it returns; alerts and what else it prints go to `printed`. `None` if the
+    /// program is not installed.
+    pub(super) fn start(beside: &Beside, programs: &Path, printed: Stdio) -> Result<Option<Self>> {
         let group = Group::new("watch")?;
-        let mut elsewhere = None;
+        let mut session =
+            Self { group, child: None, output: None, messages: None, elsewhere: None };
         let watch = programs.join("watch");
-        let mut command = match beside {
-            Beside::Nothing => {
-                return Ok(Some(Self { group, child: None, output: None, _elsewhere: None }));
-            }
-            Beside::Watch(arguments) => with(&group, &watch, arguments),
+        match beside {
+            Beside::Nothing => {}
+            Beside::Watch(arguments) => session.watch(&watch, arguments, &[])?,
             Beside::Elsewhere(arguments) => {
-                let empty = elsewhere.insert(Group::new("elsewhere")?);
-                let mut command = with(&group, &watch, arguments);
-                command.args(["--scope", &empty.id()?.to_string()]);
-                command
+                let id = session.elsewhere.insert(Group::new("elsewhere")?).id()?.to_string();
+                session.watch(&watch, arguments, &["--scope", &id])?;
             }
+            Beside::Agent(rules) => session.agent(&programs.join("sensor"), rules, printed)?,
             Beside::Peer { program, arguments, .. } => {
                 let Some(path) = installed(program) else { return Ok(None) };
-                let mut command = with(&group, &path, arguments);
-                command.stdout(Stdio::null());
-                let child = start(command.stderr(Stdio::null()))?;
-                std::thread::sleep(PEER_STARTS);
-                return Ok(Some(Self {
-                    group,
-                    child: Some(child),
-                    output: None,
-                    _elsewhere: None,
-                }));
+                session.peer(&mut with(&session.group, &path, arguments), printed)?;
             }
-        };
-        let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let output = child.stdout.take().context("its output is a pipe")?;
-        let mut session = Self {
-            group,
-            child: Some(child),
-            output: Some(BufReader::new(output)),
-            _elsewhere: elsewhere,
-        };
-        session.line()?;
+            Beside::Command(line) => {
+                let shell = with(&session.group, Path::new("/bin/sh"), &["-c"]);
+                session.peer({ shell }.arg(format!("exec {line}")), printed)?;
+            }
+        }
         Ok(Some(session))
+    }
+
+    fn watch(&mut self, program: &Path, arguments: &[&str], more: &[&str]) -> Result<()> {
+        let mut command = with(&self.group, program, arguments);
+        let mut child = start(command.args(more).stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        self.output = child.stdout.take().map(BufReader::new);
+        self.child = Some(child);
+        self.line().map(drop)
+    }
+
+    fn agent(&mut self, program: &Path, rules: &[PathBuf], printed: Stdio) -> Result<()> {
+        let mut command = with(&self.group, program, &AGENT);
+        for path in rules {
+            command.arg("--rules").arg(path);
+        }
+        let mut child = start(command.stdout(printed).stderr(Stdio::piped()))?;
+        self.messages = child.stderr.take().map(BufReader::new);
+        self.child = Some(child);
+        self.message("watching with").map(drop)
+    }
+
+    fn peer(&mut self, command: &mut Command, printed: Stdio) -> Result<()> {
+        self.child = Some(start(command.stdout(printed).stderr(Stdio::null()))?);
+        std::thread::sleep(PEER_STARTS);
+        Ok(())
+    }
+
+    /// What it printed, for whoever asked for a pipe.
+    pub(super) fn printed(&mut self) -> Option<ChildStdout> {
+        self.child.as_mut()?.stdout.take()
+    }
+
+    /// What it keeps in memory now.
+    pub(super) fn memory_mib(&self) -> Option<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id()));
+        let status = status.ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kib / 1024.0)
     }
 
     /// Processor time that it took so far.
@@ -75,18 +106,38 @@ impl Session {
         self.group.cpu_ns()
     }
 
-    /// Ends it; what `watch` says at its end.
-    pub(super) fn stop(mut self) -> Result<Value> {
-        let Some(mut child) = self.child.take() else { return Ok(Value::Null) };
-        // `watch` ends with its input, a peer when it is told to.
+    /// Ends it; the records that it says it lost or dropped.
+    pub(super) fn stop(mut self) -> Result<End> {
+        let Some(mut child) = self.child.take() else { return Ok(End::default()) };
+        // `watch` ends with its input, the others when they are told to.
         if child.stdin.take().is_none() {
             let pid = rustix::process::Pid::from_child(&child);
             rustix::process::kill_process(pid, rustix::process::Signal::INT)
-                .context("end a peer")?;
+                .context("end what runs beside")?;
         }
-        let end = if self.output.is_some() { self.line()? } else { Value::Null };
+        let mut end = End::default();
+        if self.output.is_some() {
+            end = End::of_watch(&self.line()?);
+        } else if self.messages.is_some() {
+            end = End::of_agent(&self.message(" produced ")?)?;
+        }
         child.wait().context("wait for what runs beside")?;
         Ok(end)
+    }
+
+    /// The next message that contains this.
+    fn message(&mut self, text: &str) -> Result<String> {
+        let messages = self.messages.as_mut().context("it has no messages")?;
+        let mut said = String::new();
+        for line in messages.lines() {
+            let line = line.context("read what the agent says")?;
+            if line.contains(text) {
+                return Ok(line);
+            }
+            said += &line;
+            said.push('\n');
+        }
+        bail!("the agent ended without `{text}`; it said:\n{said}")
     }
 
     fn line(&mut self) -> Result<Value> {
@@ -98,6 +149,41 @@ impl Session {
             "what runs beside the workload ended early; its message is above"
         );
         serde_json::from_str(&line).with_context(|| format!("read `{line}`"))
+    }
+}
+
+/// What it said of itself at its end.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    /// Records produced and not delivered.
+    pub(super) lost: u64,
+    /// Name, runs and nanoseconds of each program, if the kernel was asked to account for them.
+    pub(super) programs: Vec<(String, u64, u64)>,
+}
+
+impl End {
+    fn of_watch(said: &Value) -> Self {
+        let number = |object: &Value, key: &str| object[key].as_u64().unwrap_or(0);
+        let rows = said["programs"].as_array().map_or(&[][..], Vec::as_slice);
+        let program = |row: &Value| {
+            let name = row["name"].as_str().unwrap_or_default().to_owned();
+            (name, number(row, "runs"), number(row, "time_ns"))
+        };
+        Self {
+            lost: number(said, "lost") + number(said, "dropped"),
+            programs: rows.iter().map(program).collect(),
+        }
+    }
+
+    /// From `… = 12 delivered + 0 lost + 0 dropped`.
+    fn of_agent(message: &str) -> Result<Self> {
+        let before = |word: &str| -> Option<u64> {
+            message.split(word).next()?.rsplit([' ', '=']).next()?.parse().ok()
+        };
+        let numbers = before(" lost").zip(before(" dropped"));
+        let (lost, dropped) =
+            numbers.with_context(|| format!("no losses are in the agent's `{message}`"))?;
+        Ok(Self { lost: lost + dropped, programs: Vec::new() })
     }
 }
 
@@ -127,4 +213,16 @@ fn installed(program: &str) -> Option<PathBuf> {
         .iter()
         .map(|directory| Path::new(directory).join(program))
         .find(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::End;
+
+    #[test]
+    fn losses_are_read_off_the_closing_line() {
+        let line = "INFO 19 produced = 12 delivered + 3 lost + 4 dropped alerts=1";
+        assert_eq!(End::of_agent(line).unwrap().lost, 7);
+        assert!(End::of_agent("INFO ended").is_err());
+    }
 }
