@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rustix::process::Signal;
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use serde_json::Value;
 
 use crate::harness::{Cgroup, Sensor, wait_for};
@@ -194,4 +195,22 @@ fn a_kernel_without_type_information_is_one_sentence_with_the_fix() {
     assert_eq!(ended.status.code(), Some(1));
     let fix = "fix: boot a kernel built with CONFIG_DEBUG_INFO_BTF=y";
     assert!(ended.stdout.iter().any(|line| line.contains(fix)), "{:?}", ended.stdout);
+}
+
+/// Before 5.11 the kernel charges maps to `RLIMIT_MEMLOCK`. Who may not raise it is told so, and others
+/// need not know of it.
+#[test]
+fn a_limit_of_locked_memory_that_stays_is_named() {
+    const CHARGES_CGROUPS: (u32, u32) = (5, 11);
+    let doctor = std::thread::spawn(|| {
+        // Of this thread, and of what it starts.
+        remove_capability_from_bounding_set(CapabilitySet::SYS_RESOURCE).unwrap();
+        Sensor::start_after("ulimit -l 64", &["doctor"]).wait()
+    });
+    let ended = doctor.join().unwrap();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let is_charged = sensor::probe::kernel::version(&release).unwrap() < CHARGES_CGROUPS;
+    let said = "RLIMIT_MEMLOCK is 65536 bytes and may not be raised";
+    let names_it = ended.stdout.iter().any(|line| line.contains(said));
+    assert_eq!(names_it, is_charged, "{:?} {:?}", ended.stdout, ended.stderr);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::test::Counts;
-use crate::{aarch64, command, docs, setup, test, vm, workspace};
+use crate::{aarch64, command, docs, setup, soak, test, vm, workspace};
 
 /// Every target of every package, with the live tests.
 const EVERYTHING: [&str; 5] =
@@ -26,15 +26,16 @@ const STEPS: [Step; 7] = [
     ("docs in step", docs_in_step),
 ];
 
-/// With `kernels` also what takes longest: the other kernels and the other architecture.
-pub(crate) fn ci(kernels: bool) -> Result<bool> {
+/// Without what takes longest, if it has to be `quick`.
+pub(crate) fn ci(quick: bool) -> Result<bool> {
     let mut times = Vec::new();
     for (name, step) in STEPS {
         timed(&mut times, name, step)?;
     }
     let mut counts = timed(&mut times, "tests", || test::all(None))?;
     timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
-    if kernels {
+    if !quick {
+        counts.add(&timed(&mut times, "twenty seconds of storm", storm)?);
         timed(&mut times, "check for aarch64", other_architecture)?;
         counts.add(&timed(&mut times, "kernels", all_kernels)?);
     }
@@ -116,6 +117,16 @@ fn deny() -> Result<()> {
 
 fn docs_in_step() -> Result<()> {
     docs::docs(true)
+}
+
+/// Counts as a test.
+fn storm() -> Result<Counts> {
+    if let Some(reason) = test::obstacle() {
+        println!("test storm ... skipped: {reason}");
+        return Ok(Counts { skipped: 1, ..Counts::default() });
+    }
+    soak::soak(&soak::Arguments { seconds: 20 })?;
+    Ok(Counts { passed: 1, ..Counts::default() })
 }
 
 fn other_architecture() -> Result<()> {

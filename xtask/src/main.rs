@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask setup`, `run`, `test`, `vm`, `bench`, `capture`, `ci`,
-//! `docs`.
+//! The project's own commands: `cargo xtask setup`, `run`, `test`, `vm`, `bench`, `soak`,
+//! `capture`, `ci`, `docs`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -15,6 +15,7 @@ mod command;
 mod docs;
 mod run;
 mod setup;
+mod soak;
 mod test;
 #[path = "../../sensor-ebpf/tools.rs"]
 mod tools;
@@ -54,13 +55,15 @@ enum Task {
     Vm(vm::Arguments),
     /// Measure what watching costs, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Storm the agent with more than it can take, and see that it accounts for all and recovers
+    Soak(soak::Arguments),
     /// Make the captures of the tests anew, and the alerts that replaying them must give
     Capture(capture::Arguments),
     /// Run all that a change has to pass
     Ci {
-        /// Also the other kernels and the other architecture, in emulated machines
+        /// Leave out what takes longest: the storm, the other kernels and the other architecture
         #[arg(long)]
-        kernels: bool,
+        quick: bool,
     },
     /// Check the agent for 64-bit ARM
     Aarch64,
@@ -79,8 +82,9 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments).map(|()| true),
+        Task::Soak(arguments) => soak::soak(&arguments).map(|()| true),
         Task::Capture(arguments) => capture::capture(&arguments).map(|()| true),
-        Task::Ci { kernels } => ci::ci(kernels),
+        Task::Ci { quick } => ci::ci(quick),
         Task::Aarch64 => aarch64::check().map(|()| true),
         Task::Docs { check } => docs::docs(check).map(|()| true),
     };

@@ -58,7 +58,7 @@ fn name_skipped(filter: Option<&str>, reason: &str) -> Result<usize> {
 }
 
 /// Why live tests cannot run on this host.
-fn obstacle() -> Option<String> {
+pub(crate) fn obstacle() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     obstacle_in(&status, &lockdown, Path::new(BTF).exists())

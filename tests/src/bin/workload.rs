@@ -1,14 +1,19 @@
 //! One kind of system call, many times over: what benchmarks put the sensor beside.
 //!
 //! `workload spin` keeps a processor busy in two functions of known names until it is killed.
-//! `workload NAME COUNT` prints one JSON object: what it did, how often, and what that took on the
+//! `workload NAME COUNT`, `workload NAME SECONDSs` and `workload NAME -`, which goes on until its
+//! standard input ends, print one JSON object: what it did, how often, and what that took on the
 //! clock and of this process's processor time, both in nanoseconds. What children took is for their
 //! control group to say.
 #![expect(clippy::print_stdout, reason = "a command line program of benchmarks")]
 
+use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{Mode, OFlags};
@@ -22,10 +27,10 @@ fn main() -> Result<()> {
     if name == "spin" {
         spin()?;
     }
-    let count: u64 = arguments.next().context("how often")?.parse().context("how often")?;
+    let end: End = arguments.next().context("how often, or for how long")?.parse()?;
     let once = workload(&name)?;
     let (start, cpu_start) = (Instant::now(), cpu_ns());
-    run(once, count)?;
+    let count = run(once, end)?;
     let (wall_ns, cpu_ns) = (start.elapsed().as_nanos(), cpu_ns() - cpu_start);
     let wall_ns = u64::try_from(wall_ns).context("the time it took")?;
     println!(
@@ -51,8 +56,52 @@ fn workload(name: &str) -> Result<Once> {
     }
 }
 
-fn run(mut once: Once, count: u64) -> Result<()> {
-    (0..count).try_for_each(|_| once())
+/// When it is enough.
+#[derive(Clone, Copy)]
+enum End {
+    Count(u64),
+    After(Duration),
+    /// Its standard input has ended.
+    Input,
+}
+
+impl FromStr for End {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "-" {
+            return Ok(Self::Input);
+        }
+        let number = |text: &str| text.parse().with_context(|| format!("`{text}` is no number"));
+        match text.strip_suffix('s') {
+            Some(seconds) => number(seconds).map(Duration::from_secs).map(Self::After),
+            None => number(text).map(Self::Count),
+        }
+    }
+}
+
+/// How often it was done.
+fn run(mut once: Once, end: End) -> Result<u64> {
+    /// The clock and the input are looked at this often.
+    const TURN: u64 = 64;
+    let (start, over) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+    let total = if let End::Count(count) = end { count } else { u64::MAX };
+    let time = if let End::After(time) = end { time } else { Duration::MAX };
+    if let End::Input = end {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            // An input that cannot be read has ended as well.
+            io::stdin().read_to_end(&mut Vec::new()).ok();
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+    let goes_on = || start.elapsed() < time && !over.load(Ordering::Relaxed);
+    let mut count = 0;
+    while count < total && (!count.is_multiple_of(TURN) || goes_on()) {
+        once()?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// What no rule is about. Several at once, so that the loop does not count.
@@ -89,7 +138,7 @@ fn connect(listener: &TcpListener) -> Result<()> {
     let client = TcpStream::connect(address).context("connect")?;
     let server = listener.accept().context("accept")?;
     // Reset instead of lingering, or the ports run out.
-    rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO))
+    rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO))
         .context("set SO_LINGER")?;
     drop((client, server));
     Ok(())

@@ -8,12 +8,12 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 /// Directly below the root of the unified hierarchy, and gone when it is dropped.
-pub(super) struct Group {
+pub(crate) struct Group {
     directory: PathBuf,
 }
 
 impl Group {
-    pub(super) fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").context("read the mounts")?;
         let root = unified(&mounts).context("no cgroup2 hierarchy is mounted")?;
         let directory = root.join(format!("sensor-bench-{}-{name}", std::process::id()));
@@ -22,19 +22,19 @@ impl Group {
     }
 
     /// Its path from the root of the hierarchy.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let name = self.directory.file_name().unwrap_or_default();
         format!("/{}", name.to_string_lossy())
     }
 
     /// What the kernel calls it.
-    pub(super) fn id(&self) -> Result<u64> {
+    pub(crate) fn id(&self) -> Result<u64> {
         let metadata = fs::metadata(&self.directory);
         Ok(metadata.with_context(|| self.directory.display().to_string())?.ino())
     }
 
     /// A command whose process joins the group and then becomes `program`.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let script =
             format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", self.directory.display());
         let mut command = Command::new("/bin/sh");
@@ -43,7 +43,7 @@ impl Group {
     }
 
     /// Processor time that its processes took, the dead ones included.
-    pub(super) fn cpu_ns(&self) -> Result<u64> {
+    pub(crate) fn cpu_ns(&self) -> Result<u64> {
         let path = self.directory.join("cpu.stat");
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let us =

@@ -1,12 +1,12 @@
 //! `cargo xtask bench`: what watching costs, beside doing nothing and beside others.
 
 mod alerts;
-mod group;
+pub(crate) mod group;
 mod measure;
-mod plan;
+pub(crate) mod plan;
 mod report;
 mod rules;
-mod session;
+pub(crate) mod session;
 
 use std::fs;
 use std::path::Path;
@@ -59,8 +59,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         this_command()
     );
     setup::build()?;
-    let packages = ["--package", "sensor", "--package", "sensor-tests"];
-    command::run(command::cargo().args(["build", "--release", "--bins"]).args(packages))?;
+    build(&["sensor", "workload", "watch", "throughput"])?;
     let programs = workspace::target()?.join("release");
     let mut variants = plan::variants(&arguments.peer_cmd);
     variants.retain(|variant| {
@@ -92,6 +91,14 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         println!("{PAGE} is written");
     }
     Ok(())
+}
+
+/// These programs as users have them.
+pub(crate) fn build(programs: &[&str]) -> Result<()> {
+    let mut cargo = command::cargo();
+    cargo.args(["build", "--release", "--package", "sensor", "--package", "sensor-tests"]);
+    cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
+    command::run(&mut cargo)
 }
 
 /// Writes the section of rules alone: the rest of the page stays.

@@ -40,7 +40,7 @@ pub(super) struct Variant {
     pub(super) beside: Beside,
 }
 
-pub(super) enum Beside {
+pub(crate) enum Beside {
     Nothing,
     /// `watch` with these arguments.
     Watch(&'static [&'static str]),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -22,13 +23,14 @@ const SETTLES: Duration = Duration::from_millis(60);
 const AGENT: [&str; 5] = ["run", "--output", "json", "--listen", "127.0.0.1:0"];
 
 /// It runs until `stop`.
-pub(super) struct Session {
+pub(crate) struct Session {
     group: Group,
     child: Option<Child>,
     /// What `watch` says.
     output: Option<BufReader<ChildStdout>>,
     /// What the agent says of itself.
     messages: Option<BufReader<ChildStderr>>,
+    metrics: Option<SocketAddr>,
     /// Where nothing runs, for a sensor that is limited to it.
     elsewhere: Option<Group>,
 }
@@ -36,10 +38,16 @@ pub(super) struct Session {
 impl Session {
     /// Attached when it returns; alerts and what else it prints go to `printed`. `None` if the
     /// program is not installed.
-    pub(super) fn start(beside: &Beside, programs: &Path, printed: Stdio) -> Result<Option<Self>> {
+    pub(crate) fn start(beside: &Beside, programs: &Path, printed: Stdio) -> Result<Option<Self>> {
         let group = Group::new("watch")?;
-        let mut session =
-            Self { group, child: None, output: None, messages: None, elsewhere: None };
+        let mut session = Self {
+            group,
+            child: None,
+            output: None,
+            messages: None,
+            metrics: None,
+            elsewhere: None,
+        };
         let watch = programs.join("watch");
         match beside {
             Beside::Nothing => {}
@@ -77,6 +85,9 @@ impl Session {
         let mut child = start(command.stdout(printed).stderr(Stdio::piped()))?;
         self.messages = child.stderr.take().map(BufReader::new);
         self.child = Some(child);
+        let metrics = self.message("metrics on http://")?;
+        let address = metrics.split("http://").nth(1).and_then(|url| url.split('/').next());
+        self.metrics = address.and_then(|address| address.parse().ok());
         self.message("watching with").map(drop)
     }
 
@@ -87,12 +98,17 @@ impl Session {
     }
 
     /// What it printed, for whoever asked for a pipe.
-    pub(super) fn printed(&mut self) -> Option<ChildStdout> {
+    pub(crate) fn printed(&mut self) -> Option<ChildStdout> {
         self.child.as_mut()?.stdout.take()
     }
 
+    /// Where the agent serves its metrics.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// What it keeps in memory now.
-    pub(super) fn memory_mib(&self) -> Option<f64> {
+    pub(crate) fn memory_mib(&self) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id()));
         let status = status.ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -101,13 +117,13 @@ impl Session {
     }
 
     /// Processor time that it took so far.
-    pub(super) fn cpu_ns(&self) -> Result<u64> {
+    pub(crate) fn cpu_ns(&self) -> Result<u64> {
         std::thread::sleep(SETTLES);
         self.group.cpu_ns()
     }
 
     /// Ends it; the records that it says it lost or dropped.
-    pub(super) fn stop(mut self) -> Result<End> {
+    pub(crate) fn stop(mut self) -> Result<End> {
         let Some(mut child) = self.child.take() else { return Ok(End::default()) };
         // `watch` ends with its input, the others when they are told to.
         if child.stdin.take().is_none() {
@@ -119,7 +135,7 @@ impl Session {
         if self.output.is_some() {
             end = End::of_watch(&self.line()?);
         } else if self.messages.is_some() {
-            end = End::of_agent(&self.message(" produced ")?)?;
+            end = End::of_agent(self.message(" produced ")?)?;
         }
         child.wait().context("wait for what runs beside")?;
         Ok(end)
@@ -154,11 +170,16 @@ impl Session {
 
 /// What it said of itself at its end.
 #[derive(Debug, Default)]
-pub(super) struct End {
+pub(crate) struct End {
+    pub(crate) produced: u64,
+    pub(crate) delivered: u64,
     /// Records produced and not delivered.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
+    pub(crate) is_exact: bool,
+    /// The agent's own words.
+    pub(crate) message: String,
     /// Name, runs and nanoseconds of each program, if the kernel was asked to account for them.
-    pub(super) programs: Vec<(String, u64, u64)>,
+    pub(crate) programs: Vec<(String, u64, u64)>,
 }
 
 impl End {
@@ -172,18 +193,25 @@ impl End {
         Self {
             lost: number(said, "lost") + number(said, "dropped"),
             programs: rows.iter().map(program).collect(),
+            ..Self::default()
         }
     }
 
-    /// From `… = 12 delivered + 0 lost + 0 dropped`.
-    fn of_agent(message: &str) -> Result<Self> {
-        let before = |word: &str| -> Option<u64> {
-            message.split(word).next()?.rsplit([' ', '=']).next()?.parse().ok()
+    /// From `19 produced = 12 delivered + 3 lost + 4 dropped`.
+    fn of_agent(message: String) -> Result<Self> {
+        let before = |word: &str| -> Result<u64> {
+            let number = message.split(word).next().and_then(|text| text.rsplit(' ').next());
+            let number = number.and_then(|text| text.parse().ok());
+            number.with_context(|| format!("no number of `{word}` is in `{message}`"))
         };
-        let numbers = before(" lost").zip(before(" dropped"));
-        let (lost, dropped) =
-            numbers.with_context(|| format!("no losses are in the agent's `{message}`"))?;
-        Ok(Self { lost: lost + dropped, programs: Vec::new() })
+        Ok(Self {
+            produced: before(" produced")?,
+            delivered: before(" delivered")?,
+            lost: before(" lost")? + before(" dropped")?,
+            is_exact: message.contains(" produced = "),
+            programs: Vec::new(),
+            message,
+        })
     }
 }
 
@@ -222,7 +250,9 @@ mod tests {
     #[test]
     fn losses_are_read_off_the_closing_line() {
         let line = "INFO 19 produced = 12 delivered + 3 lost + 4 dropped alerts=1";
-        assert_eq!(End::of_agent(line).unwrap().lost, 7);
-        assert!(End::of_agent("INFO ended").is_err());
+        let end = End::of_agent(line.to_owned()).unwrap();
+        assert_eq!((end.produced, end.delivered, end.lost, end.is_exact), (19, 12, 7, true));
+        assert!(!End::of_agent(line.replace('=', "≠")).unwrap().is_exact);
+        assert!(End::of_agent("INFO ended".to_owned()).is_err());
     }
 }
