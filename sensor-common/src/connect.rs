@@ -10,7 +10,11 @@ pub const AF_INET6: u16 = 10;
 /// `sun_path` of `sockaddr_un`.
 pub const UNIX_PATH_MAX: usize = 108;
 
-/// Exit of connect. The address is the one that was passed; the local end is the socket's own.
+/// In [`Connect::flags`]: `io_uring` did it, and no system call; which descriptor it was is not known.
+pub const IO_URING: u32 = 1;
+
+/// Exit of connect. The address is that of the socket's peer where it has one, else the one that was
+/// passed; the local end is the socket's own.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Connect {
@@ -18,7 +22,7 @@ pub struct Connect {
     /// 0, or the negated errno; `-EINPROGRESS` for a non-blocking socket.
     pub result: i64,
     pub fd: i32,
-    /// Address family of the passed address.
+    /// Its address family.
     pub family: u16,
     /// `IPPROTO_*` of the socket, 0 when it is none.
     pub protocol: u16,
@@ -33,6 +37,7 @@ pub struct Connect {
     pub remote: [u8; 16],
     pub local: [u8; 16],
     pub unix_path: [u8; UNIX_PATH_MAX],
-    pub reserved: u32,
+    /// [`IO_URING`].
+    pub flags: u32,
 }
 const _: () = assert!(size_of::<Connect>() == 264);

@@ -39,7 +39,7 @@ pub struct Open {
     pub result: i64,
     /// Bits for [`crate::path`]: how far `path` can be trusted.
     pub path_flags: u32,
-    /// A [`Call`].
+    /// A [`Call`], and [`IO_URING`].
     pub call: u32,
     /// `O_*` flags as passed.
     pub flags: u32,
@@ -54,9 +54,17 @@ pub struct Open {
 }
 const _: () = assert!(size_of::<Open>() == 160);
 
+/// In [`Open::call`]: `io_uring` did it, and no system call. The text that was passed is not known
+/// then, and a failed open names nothing.
+pub const IO_URING: u32 = 1 << 31;
+
 impl Open {
     /// The call, or `None` for a number that this build does not know.
     pub fn call(&self) -> Option<Call> {
-        Call::try_read_from_bytes(&self.call.to_ne_bytes()).ok()
+        Call::try_read_from_bytes(&(self.call & !IO_URING).to_ne_bytes()).ok()
+    }
+
+    pub fn is_io_uring(&self) -> bool {
+        self.call & IO_URING != 0
     }
 }

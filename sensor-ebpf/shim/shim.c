@@ -157,6 +157,13 @@ struct unix_address { int len; } CORE;
 struct unix_sock { struct unix_address *addr; struct sock *peer; } CORE;
 struct socket { struct sock *sk; void *file; } CORE;
 
+// Since 5.19; before, the result of a request was nowhere to be found when it was done.
+struct io_cqe { s32 res; } CORE;
+struct io_kiocb { struct file *file; u8 opcode; struct io_cqe cqe; } CORE;
+struct open_how { u64 flags, mode, resolve; } CORE;
+struct io_open { int dfd; u32 file_slot; struct open_how how; } CORE;
+struct io_connect { void *addr; int addr_len; } CORE;
+
 #if defined(__TARGET_ARCH_arm64)
 struct pt_regs { u64 regs[31]; u64 orig_x0; int syscallno; } CORE;
 #else
@@ -475,3 +482,15 @@ GETTER u64 task_state_btf(const struct task_struct *from)
 		return from->__state;
 	return ((const struct task_struct___old *)from)->state;
 }
+
+GET(request_opcode, io_kiocb, u8, opcode)
+GET(request_result, io_kiocb, s32, cqe.res)
+GET(request_file, io_kiocb, struct file *, file)
+// What belongs to the operation is kept at the beginning of the request.
+GET(request_open_directory, io_open, s32, dfd)
+GET(request_open_slot, io_open, u32, file_slot)
+GET(request_open_flags, io_open, u64, how.flags)
+GET(request_open_mode, io_open, u64, how.mode)
+GET(request_open_resolve, io_open, u64, how.resolve)
+GET(request_connect_address, io_connect, void *, addr)
+GET(request_connect_len, io_connect, s32, addr_len)

@@ -23,6 +23,7 @@ structures!(
     group_info,
     in6_addr,
     inode,
+    io_kiocb,
     kernfs_node,
     linux_binprm,
     mm_struct,
@@ -70,6 +71,17 @@ getters! {
     task_css_set(*const task_struct) -> *const css_set;
     task_comm(*const task_struct) -> *const u8;
     task_login_uid(*const task_struct) -> u32;
+
+    request_opcode(*const io_kiocb) -> u8;
+    request_result(*const io_kiocb) -> i32;
+    request_file(*const io_kiocb) -> *const file;
+    request_open_directory(*const io_kiocb) -> i32;
+    request_open_slot(*const io_kiocb) -> u32;
+    request_open_flags(*const io_kiocb) -> u64;
+    request_open_mode(*const io_kiocb) -> u64;
+    request_open_resolve(*const io_kiocb) -> u64;
+    request_connect_address(*const io_kiocb) -> u64;
+    request_connect_len(*const io_kiocb) -> i32;
 
     cred_uid(*const cred) -> u32;
     cred_euid(*const cred) -> u32;

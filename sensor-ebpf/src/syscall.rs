@@ -42,6 +42,13 @@ impl Exit {
         Self { task, regs: current_regs(), result: i64::from(result), compat }
     }
 
+    /// What the current task had done for it, outside of the system call that asks for it.
+    #[inline(always)]
+    pub(crate) fn elsewhere(result: i32) -> Self {
+        let task = task::current();
+        Self { task, regs: core::ptr::null(), result: i64::from(result), compat: false }
+    }
+
     /// The same, seen from the system call's own function, which returned this.
     #[inline(always)]
     pub(crate) fn of_call(result: i64) -> Self {

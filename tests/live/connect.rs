@@ -22,7 +22,7 @@ fn connects(arguments: &[&str], peer: &str, result: i64) {
     let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Connect]);
     cgroup.run(arguments);
     let seen = observer.wait_for(|seen| matches!(seen.what, What::Connect { .. }));
-    assert_eq!(seen.what, What::Connect { peer: peer.into(), result });
+    assert_eq!(seen.what, What::Connect { peer: peer.into(), result, io_uring: false });
     observer.stop();
 }
 

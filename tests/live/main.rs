@@ -11,6 +11,7 @@ mod exec;
 mod open;
 mod calls;
 mod connect;
+mod io_uring;
 mod credentials;
 mod oom;
 mod throttling;

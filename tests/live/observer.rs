@@ -15,6 +15,7 @@ use sensor::event::oom::OomMemory;
 use sensor::event::process::Process;
 use sensor::fields::parameters;
 use sensor::pipeline::{Pipeline, Tally};
+use sensor::probe::attach::{Outcome, State};
 use sensor::probe::load::{Hooks, Settings};
 use sensor::probe::proc::Proc;
 use sensor::probe::wanted::Wanted;
@@ -54,10 +55,12 @@ pub(crate) enum What {
         text: String,
         result: i64,
         flags: u32,
+        io_uring: bool,
     },
     Connect {
         peer: String,
         result: i64,
+        io_uring: bool,
     },
     Credentials {
         call: Call,
@@ -86,6 +89,7 @@ pub(crate) enum What {
 /// A running sensor.
 pub(crate) struct Observer {
     events: Receiver<Seen>,
+    outcomes: Vec<Outcome>,
     remote: Remote,
     thread: JoinHandle<(Balance, Tally)>,
 }
@@ -129,6 +133,7 @@ impl Observer {
             hooks: hooks(),
         };
         let mut live = Live::start(&settings, Proc::default()).expect("attach");
+        let outcomes = live.outcomes.clone();
         let (control, remote) = Control::new().expect("a socket pair");
         let (events, receiver) = sync_channel(QUEUE);
         let thread = std::thread::spawn(move || {
@@ -138,7 +143,16 @@ impl Observer {
                 .expect("the ring can be read");
             (balance, pipeline.tally)
         });
-        Self { events: receiver, remote, thread }
+        Self { events: receiver, outcomes, remote, thread }
+    }
+
+    /// The hook that serves a probe, if one does.
+    pub(crate) fn hook(&self, probe: &str) -> Option<&'static str> {
+        let outcome = self.outcomes.iter().find(|outcome| outcome.probe == probe).unwrap();
+        match outcome.state {
+            State::Attached(hook) => Some(hook),
+            State::Off | State::Failed(_) => None,
+        }
     }
 
     /// The first event from now on for which `wanted` holds.
@@ -189,10 +203,13 @@ fn seen(event: &Event<'_>) -> Seen {
             text: text(open.text),
             result: open.result,
             flags: open.flags,
+            io_uring: open.is_io_uring,
         },
-        Detail::Connect(connect) => {
-            What::Connect { peer: format!("{:?}", connect.peer), result: connect.result }
-        }
+        Detail::Connect(connect) => What::Connect {
+            peer: format!("{:?}", connect.peer),
+            result: connect.result,
+            io_uring: connect.is_io_uring,
+        },
         Detail::Credentials(credentials) => What::Credentials {
             call: credentials.call,
             ids: credentials.ids().to_vec(),

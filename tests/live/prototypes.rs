@@ -16,6 +16,9 @@ fn arguments_are_where_the_programs_look_for_them() {
     let mut wrong = Vec::new();
     for prototype in PROTOTYPES {
         let expected = expected(prototype, version);
+        if expected == [""] {
+            continue;
+        }
         let mut check = |name: &str, found: Vec<String>| {
             let as_expected =
                 |found: &String| expected.iter().any(|text| text.replace(NAME, name) == *found);
@@ -48,13 +51,13 @@ fn system_calls() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// What a kernel of this version may have; one between the oldest and the newest may have either.
+/// What a kernel of this version may have; one between the oldest and the newest may have any.
 fn expected(prototype: &Prototype, version: (u32, u32)) -> Vec<&'static str> {
     if version == kernel::OLDEST {
         vec![prototype.oldest]
     } else if version >= NEWEST || prototype.oldest == prototype.newest {
         vec![prototype.newest]
     } else {
-        vec![prototype.oldest, prototype.newest]
+        vec![prototype.oldest, prototype.between, prototype.newest]
     }
 }

@@ -16,7 +16,8 @@ use sensor_common::syscall::CONNECT;
 
 use crate::kernel::{
     file, file_inode, file_private, inode_mode, sock_family, sock_local_port, sock_local_v4,
-    sock_local_v6, sock_protocol, sock_type, socket_sock,
+    sock_local_v6, sock_protocol, sock_remote_port, sock_remote_v4, sock_remote_v6, sock_type,
+    socket_sock,
 };
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
@@ -47,7 +48,7 @@ struct Inet {
 
 /// Where an address lies.
 #[derive(Clone, Copy)]
-enum Address {
+pub(crate) enum Address {
     /// As the process passed it; another thread may have changed it since.
     User(u64),
     /// As the kernel used it.
@@ -70,7 +71,8 @@ fn try_connect(ctx: &impl Arguments) {
         let exit = Exit::new(ctx.arg(0), ctx.arg(1));
         let fd = exit.arg::<0>() as i32;
         let address = Address::User(exit.arg::<1>());
-        record(&exit, fd, exit.file(fd), (address, exit.arg::<2>() as u32));
+        let len = exit.arg::<2>() as u32;
+        record(&exit, &Passed { fd, file: exit.file(fd), address, len, flags: 0 });
     }
 }
 
@@ -79,8 +81,8 @@ pub(crate) fn connect_fexit(ctx: FExitContext) -> i32 {
     let (result, len) = (ctx.arg(3), ctx.arg(2));
     if current_wanted_in(Function::SysConnect) && fails_before(result, len) {
         let exit = Exit::inside(result);
-        let fd = ctx.arg(0);
-        record(&exit, fd, exit.file(fd), (Address::User(ctx.arg(1)), len as u32));
+        let (fd, address) = (ctx.arg(0), Address::User(ctx.arg(1)));
+        record(&exit, &Passed { fd, file: exit.file(fd), address, len: len as u32, flags: 0 });
     }
     0
 }
@@ -91,7 +93,8 @@ pub(crate) fn connect_file_fexit(ctx: FExitContext) -> i32 {
     if current_wanted_in(Function::SysConnectFile) && !fails_before(result, len) {
         let exit = Exit::inside(result);
         if let Some(fd) = descriptor(&exit) {
-            record(&exit, fd, ctx.arg(0), (Address::Kernel(ctx.arg(1)), len as u32));
+            let address = Address::Kernel(ctx.arg(1));
+            record(&exit, &Passed { fd, file: ctx.arg(0), address, len: len as u32, flags: 0 });
         }
     }
     0
@@ -119,20 +122,30 @@ fn descriptor(exit: &Exit) -> Option<i32> {
     None
 }
 
+/// What a connect was asked to do.
+pub(crate) struct Passed {
+    pub(crate) fd: i32,
+    pub(crate) file: *const file,
+    pub(crate) address: Address,
+    pub(crate) len: u32,
+    /// Of `sensor_common::connect`.
+    pub(crate) flags: u32,
+}
+
 #[inline(always)]
-fn record(exit: &Exit, fd: i32, file: *const file, address: (Address, u32)) {
+pub(crate) fn record(exit: &Exit, passed: &Passed) {
     let Some(mut draft) = Draft::begin(Kind::Connect) else { return };
     // SAFETY: `Connect` is a record.
     let connect = unsafe { draft.fixed::<Connect>() };
     task::fill(&mut connect.header, exit.task, current_cgroup_id());
     connect.result = exit.result;
-    connect.fd = fd;
+    (connect.fd, connect.flags) = (passed.fd, passed.flags);
     (connect.family, connect.protocol, connect.socket_type, connect.unix_len) = (0, 0, 0, 0);
-    (connect.remote_port, connect.local_port, connect.reserved) = (0, 0, 0);
+    (connect.remote_port, connect.local_port) = (0, 0);
     (connect.remote, connect.local) = ([0; 16], [0; 16]);
     connect.unix_path = [0; UNIX_PATH_MAX];
-    remote(connect, address.0, address.1);
-    local(connect, file);
+    remote(connect, passed.address, passed.len);
+    local(connect, passed.file);
     draft.submit();
 }
 
@@ -176,7 +189,8 @@ fn remote(connect: &mut Connect, address: Address, len: u32) {
     }
 }
 
-/// The socket's own end, where the file is a socket.
+/// The socket's own end, where the file is a socket; and its peer, where it has one: another thread
+/// may have changed what was passed since the kernel read it.
 #[inline(always)]
 fn local(connect: &mut Connect, file: *const file) {
     if file.is_null() || inode_mode(file_inode(file)) & S_IFMT != S_IFSOCK {
@@ -189,10 +203,20 @@ fn local(connect: &mut Connect, file: *const file) {
         AF_INET => {
             connect.local_port = sock_local_port(sock);
             connect.local[..4].copy_from_slice(&sock_local_v4(sock).to_ne_bytes());
+            if sock_remote_port(sock) != 0 {
+                connect.family = AF_INET;
+                connect.remote_port = u16::from_be(sock_remote_port(sock));
+                connect.remote[..4].copy_from_slice(&sock_remote_v4(sock).to_ne_bytes());
+            }
         }
         AF_INET6 => {
             connect.local_port = sock_local_port(sock);
             read_kernel(sock_local_v6(sock).cast::<[u8; 16]>(), &mut connect.local);
+            if sock_remote_port(sock) != 0 {
+                connect.family = AF_INET6;
+                connect.remote_port = u16::from_be(sock_remote_port(sock));
+                read_kernel(sock_remote_v6(sock).cast::<[u8; 16]>(), &mut connect.remote);
+            }
         }
         _ => {}
     }

@@ -8,6 +8,7 @@ mod oom;
 mod dispatch;
 mod open;
 mod connect;
+mod io_uring;
 mod credentials;
 mod call;
 mod run_queue;

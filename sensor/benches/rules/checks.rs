@@ -176,5 +176,6 @@ fn connect() -> Detail<'static> {
         local: Some((IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), 40_000)),
         protocol: 6,
         socket_type: 1,
+        is_io_uring: false,
     })
 }

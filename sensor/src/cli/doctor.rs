@@ -52,7 +52,11 @@ pub(super) fn reference() -> String {
             newest if newest == prototype.oldest => String::new(),
             newest => format!("`{newest}`"),
         };
-        text.extend(["| `", prototype.oldest, "` | ", &newest, " |\n"]);
+        let oldest = match prototype.oldest {
+            "" => "not there".to_owned(),
+            oldest => format!("`{oldest}`"),
+        };
+        text.extend(["| ", &oldest, " | ", &newest, " |\n"]);
     }
     text
 }
@@ -210,11 +214,11 @@ fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if report.probes.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\n{:<10} {:<9} HOOK", "PROBE", "STATE")?;
+    writeln!(out, "\n{:<16} {:<9} HOOK", "PROBE", "STATE")?;
     for probe in &report.probes {
-        writeln!(out, "{:<10} {:<9} {}", probe.probe, probe.state, probe.hook.unwrap_or("-"))?;
+        writeln!(out, "{:<16} {:<9} {}", probe.probe, probe.state, probe.hook.unwrap_or("-"))?;
         if let Some(reason) = &probe.reason {
-            writeln!(out, "           {reason}")?;
+            writeln!(out, "                 {reason}")?;
         }
     }
     Ok(())

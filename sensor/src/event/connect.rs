@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX};
+use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX, IO_URING};
 
 use crate::event::socket::{ip, unix};
 
@@ -20,9 +20,11 @@ pub struct Connect<'a> {
     pub protocol: u16,
     /// `SOCK_*`.
     pub socket_type: u16,
+    /// `io_uring` did it, and no system call; the descriptor is not known then.
+    pub is_io_uring: bool,
 }
 
-/// The address that was passed to connect.
+/// The address of the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Peer<'a> {
     Inet(IpAddr, u16),
@@ -49,6 +51,7 @@ impl<'a> Connect<'a> {
             peer,
             protocol: record.protocol,
             socket_type: record.socket_type,
+            is_io_uring: record.flags & IO_URING != 0,
         }
     }
 }

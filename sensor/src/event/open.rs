@@ -15,9 +15,9 @@ pub struct Open<'a> {
     /// The descriptor, or the negated errno.
     pub result: i64,
     /// The file that was opened, as the kernel knows it; after a failure what the text names,
-    /// made absolute without following links.
+    /// made absolute without following links; empty where there is no text.
     pub path: Cow<'a, [u8]>,
-    /// The text that was passed.
+    /// The text that was passed; `io_uring` has none.
     pub text: &'a [u8],
     /// `O_*`, permission bits of a created file, and `RESOLVE_*` of openat2.
     pub flags: u32,
@@ -31,6 +31,8 @@ pub struct Open<'a> {
     pub deleted: bool,
     /// The path is longer or deeper than what a record carries.
     pub truncated: bool,
+    /// `io_uring` did it, and no system call.
+    pub is_io_uring: bool,
 }
 
 /// `O_CREAT`, and the bit that is `O_TMPFILE`'s own: only then does an open read its mode.
@@ -49,7 +51,11 @@ impl<'a> Open<'a> {
         Self {
             call,
             result: record.result,
-            path: if opened { Cow::Owned(walked) } else { absolute(&walked, text) },
+            path: match opened {
+                true => Cow::Owned(walked),
+                false if record.is_io_uring() => Cow::Borrowed(b""),
+                false => absolute(&walked, text),
+            },
             text,
             flags: record.flags,
             mode: if record.flags & CREATES != 0 { record.mode } else { 0 },
@@ -58,6 +64,7 @@ impl<'a> Open<'a> {
             file: opened.then_some(record.file),
             deleted: record.path_flags & DELETED != 0,
             truncated: record.path_flags & TRUNCATED != 0,
+            is_io_uring: record.is_io_uring(),
         }
     }
 }

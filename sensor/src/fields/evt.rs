@@ -76,8 +76,17 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.is_open_read", Bool(|e| Some(opened(e, reads))), "True when a file was opened for reading."),
     Field::new("evt.is_open_write", Bool(|e| Some(opened(e, writes))), "True when a file was opened for writing."),
     Field::new("evt.is_open_exec", Bool(|e| Some(creates_executable(e))), "True when the open may create a file with execute permission."),
+    Field::new("evt.is_io_uring", Bool(|e| Some(is_io_uring(e))), "True when `io_uring` did it, and no system call."),
     Field::new("evt.is_open_create", Missing(Type::Bool), "True when the open created the file."),
 ];
+
+fn is_io_uring(event: &Event<'_>) -> bool {
+    match &event.detail {
+        Detail::Open(open) => open.is_io_uring,
+        Detail::Connect(connect) => connect.is_io_uring,
+        _ => false,
+    }
+}
 
 const SECOND: u64 = 1_000_000_000;
 

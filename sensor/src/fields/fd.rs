@@ -205,6 +205,7 @@ struct Opened<'a> {
 
 fn opened<'a>(event: &'a Event<'a>) -> Option<Opened<'a>> {
     match &event.detail {
+        Detail::Open(open) if open.path.is_empty() => None,
         Detail::Open(open) => Some(Opened { path: &open.path, id: open.file }),
         Detail::Call(call) => {
             let file = call.file.as_ref().filter(|file| file.socket.is_none())?;
@@ -225,6 +226,7 @@ fn socket<'a>(event: &'a Event<'a>) -> Option<&'a Socket<'a>> {
 fn number(event: &Event<'_>) -> Option<i64> {
     match &event.detail {
         Detail::Open(open) => Some(open.result.max(-1)),
+        Detail::Connect(connect) if connect.is_io_uring => None,
         Detail::Connect(connect) => Some(connect.fd.into()),
         Detail::Call(call) => call.fd(),
         _ => None,
@@ -251,6 +253,8 @@ fn kind(event: &Event<'_>) -> Option<(&'static str, &'static str)> {
 
 fn name(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
     match &event.detail {
+        // A failed open of io_uring: what it was to open is not known.
+        Detail::Open(open) if open.path.is_empty() => return false,
         Detail::Open(open) => out.extend_from_slice(&open.path),
         Detail::Connect(connect) => return connection_name(connect, out),
         Detail::Call(call) => match call.file.as_ref() {
@@ -275,7 +279,7 @@ fn name_changed(event: &Event<'_>) -> Option<bool> {
 
 fn raw_name<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
     match &event.detail {
-        Detail::Open(open) => Some(open.text),
+        Detail::Open(open) => (!open.is_io_uring).then_some(open.text),
         Detail::Call(call) => call.paths().next().map(|path| path.passed),
         _ => None,
     }

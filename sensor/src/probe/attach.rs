@@ -204,7 +204,7 @@ pub(super) fn attach_program(ebpf: &mut Ebpf, btf: &Btf, program: &Program) -> R
             typed.attach().map(drop)
         }),
         Target::Fexit(function) => attach_fexit(slot, function.name(), btf),
-        Target::Called(function) => attach_fexit(slot, function, btf),
+        Target::FexitOf(function) | Target::Called(function) => attach_fexit(slot, function, btf),
         Target::CalledCompat(Some(function)) => match attach_fexit(slot, function, btf) {
             Err(ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })) => Ok(()),
             result => result,

@@ -13,20 +13,33 @@ pub enum Place {
     SystemCall,
 }
 
-/// The C prototype of a place in the oldest and in the newest kernel; one in between has either.
+/// The C prototype of a place in the oldest and in the newest kernel; one in between has any of them.
 #[derive(Debug)]
 pub struct Prototype {
     pub place: Place,
+    /// Empty where the oldest kernel has no such place.
     pub oldest: &'static str,
+    /// Of kernels in between, if it differs from both.
+    pub between: &'static str,
     pub newest: &'static str,
 }
 
 const fn same(place: &'static str, prototype: &'static str) -> Prototype {
-    Prototype { place: Place::Tracepoint(place), oldest: prototype, newest: prototype }
+    Prototype {
+        place: Place::Tracepoint(place),
+        oldest: prototype,
+        between: prototype,
+        newest: prototype,
+    }
 }
 
 const fn function(place: &'static str, prototype: &'static str) -> Prototype {
-    Prototype { place: Place::Function(place), oldest: prototype, newest: prototype }
+    Prototype {
+        place: Place::Function(place),
+        oldest: prototype,
+        between: prototype,
+        newest: prototype,
+    }
 }
 
 /// With [`NAME`] for the function's own.
@@ -48,6 +61,7 @@ pub const PROTOTYPES: &[Prototype] = &[
     Prototype {
         place: Place::Tracepoint("sched_process_exit"),
         oldest: "sched_process_exit(struct task_struct *p)",
+        between: "",
         newest: "sched_process_exit(struct task_struct *p, bool group_dead)",
     },
     // Before 6.8, and before the stable releases of older branches since, it was `mark_victim(int pid)`.
@@ -56,6 +70,7 @@ pub const PROTOTYPES: &[Prototype] = &[
     Prototype {
         place: Place::Function("do_sys_openat2"),
         oldest: "long int do_sys_openat2(int dfd, const char *filename, struct open_how *how)",
+        between: "",
         newest: "int do_sys_openat2(int dfd, const char *filename, struct open_how *how)",
     },
     function("__sys_connect", "int __sys_connect(int fd, struct sockaddr *uservaddr, int addrlen)"),
@@ -63,6 +78,22 @@ pub const PROTOTYPES: &[Prototype] = &[
         "__sys_connect_file",
         "int __sys_connect_file(struct file *file, struct __kernel_sockaddr_storage *address, int addrlen, int file_flags)",
     ),
+    function("io_openat", "int io_openat(struct io_kiocb *req, unsigned int issue_flags)"),
+    function("io_openat2", "int io_openat2(struct io_kiocb *req, unsigned int issue_flags)"),
+    function("io_connect", "int io_connect(struct io_kiocb *req, unsigned int issue_flags)"),
+    Prototype {
+        place: Place::Function("io_fixed_fd_install"),
+        oldest: "",
+        between: "",
+        newest: "int io_fixed_fd_install(struct io_kiocb *req, unsigned int issue_flags, struct file *file, unsigned int file_slot)",
+    },
+    // The oldest kernel does not say which request it is; the first argument became typed in 6.1.
+    Prototype {
+        place: Place::Tracepoint("io_uring_complete"),
+        oldest: "io_uring_complete(void *ctx, u64 user_data, int res, unsigned int cflags)",
+        between: "io_uring_complete(void *ctx, void *req, u64 user_data, int res, unsigned int cflags, u64 extra1, u64 extra2)",
+        newest: "io_uring_complete(struct io_ring_ctx *ctx, void *req, struct io_uring_cqe *cqe)",
+    },
     function("__sys_setuid", "long int __sys_setuid(uid_t uid)"),
     function("__sys_setgid", "long int __sys_setgid(gid_t gid)"),
     function("__sys_setreuid", "long int __sys_setreuid(uid_t ruid, uid_t euid)"),
@@ -72,7 +103,12 @@ pub const PROTOTYPES: &[Prototype] = &[
     function("__sys_setfsuid", "long int __sys_setfsuid(uid_t uid)"),
     function("__sys_setfsgid", "long int __sys_setfsgid(gid_t gid)"),
     function("commit_creds", "int commit_creds(struct cred *new)"),
-    Prototype { place: Place::SystemCall, oldest: SYSTEM_CALL, newest: SYSTEM_CALL },
+    Prototype {
+        place: Place::SystemCall,
+        oldest: SYSTEM_CALL,
+        between: SYSTEM_CALL,
+        newest: SYSTEM_CALL,
+    },
     function(
         "__oom_kill_process",
         "void __oom_kill_process(struct task_struct *victim, const char *message)",
@@ -85,6 +121,7 @@ pub const PROTOTYPES: &[Prototype] = &[
     Prototype {
         place: Place::Tracepoint("sched_switch"),
         oldest: "sched_switch(bool preempt, struct task_struct *prev, struct task_struct *next)",
+        between: "",
         newest: "sched_switch(bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)",
     },
 ];
@@ -97,7 +134,7 @@ pub const fn place(target: &Target) -> Option<Place> {
         | Target::SyscallRaw(_)
         | Target::CallsBtf(_)
         | Target::CallsRaw(_) => Some(Place::Tracepoint("sys_exit")),
-        Target::Fentry(name) => Some(Place::Function(name)),
+        Target::Fentry(name) | Target::FexitOf(name) => Some(Place::Function(name)),
         Target::Fexit(function) => Some(Place::Function(function.name())),
         Target::Called(_) | Target::CalledCompat(_) => Some(Place::SystemCall),
         Target::CpuClock => None,

@@ -30,8 +30,9 @@ pub struct Way {
 impl Way {
     /// Whether it hooks kernel functions: exit of every system call is left alone then.
     pub fn on_functions(&self) -> bool {
-        let on_function =
-            |program: &Program| matches!(program.target, Target::Fentry(_) | Target::Fexit(_));
+        let on_function = |program: &Program| {
+            matches!(program.target, Target::Fentry(_) | Target::Fexit(_) | Target::FexitOf(_))
+        };
         self.programs.iter().any(on_function)
     }
 }
@@ -51,6 +52,9 @@ pub enum Target {
     Fentry(&'static str),
     /// Exit of a kernel function, which must be seen to be called ([`super::trial`]).
     Fexit(Function),
+    /// Exit of a function that is called through a table, or from another unit of the kernel, so that
+    /// nobody inlines it.
+    FexitOf(&'static str),
     /// Exit of a system call's own function, which nobody can inline: the table calls it.
     Called(&'static str),
     /// The same for the 32-bit table, which a kernel may be built without.
@@ -75,6 +79,7 @@ impl Target {
             | Self::RawTracepoint(_)
             | Self::Fentry(_)
             | Self::Fexit(_)
+            | Self::FexitOf(_)
             | Self::CallsBtf(_)
             | Self::CallsRaw(_)
             | Self::Called(_)
@@ -97,6 +102,10 @@ const fn fentry(name: &'static str, function: &'static str) -> Program {
 
 const fn fexit(name: &'static str, function: Function) -> Program {
     Program { name, target: Target::Fexit(function) }
+}
+
+const fn fexit_of(name: &'static str, function: &'static str) -> Program {
+    Program { name, target: Target::FexitOf(function) }
 }
 
 const fn called(name: &'static str, function: &'static str) -> Program {
@@ -198,6 +207,31 @@ pub const PROBES: &[Probe] = &[
             },
             Way { hook: "tp_btf", programs: &[syscall_btf("connect_btf", CONNECT)] },
             Way { hook: "raw_tp", programs: &[syscall_raw("connect_raw", CONNECT)] },
+        ],
+    },
+    Probe {
+        name: "io_uring_open",
+        kind: Some(Kind::Open),
+        ways: &[
+            Way {
+                hook: "fexit",
+                programs: &[
+                    fexit_of("io_openat_fexit", "io_openat"),
+                    fexit_of("io_openat2_fexit", "io_openat2"),
+                    fexit_of("io_slot_fexit", "io_fixed_fd_install"),
+                ],
+            },
+            Way { hook: "tp_btf", programs: &[btf("io_open_btf", "io_uring_complete")] },
+            Way { hook: "raw_tp", programs: &[raw("io_open_raw", "io_uring_complete")] },
+        ],
+    },
+    Probe {
+        name: "io_uring_connect",
+        kind: Some(Kind::Connect),
+        ways: &[
+            Way { hook: "fexit", programs: &[fexit_of("io_connect_fexit", "io_connect")] },
+            Way { hook: "tp_btf", programs: &[btf("io_connect_btf", "io_uring_complete")] },
+            Way { hook: "raw_tp", programs: &[raw("io_connect_raw", "io_uring_complete")] },
         ],
     },
     Probe {
