@@ -272,6 +272,7 @@ impl Live {
                 next_tick = Instant::now() + TICK;
                 self.synchronise_clock(pipeline, stages);
                 pipeline.tidy();
+                self.save();
                 stages.tick(pipeline, self);
             }
         }
@@ -319,7 +320,14 @@ impl Live {
         if let Some(error) = self.tee_error.take() {
             return Err(error);
         }
-        self.tee.take().map_or(Ok(()), Writer::finish)
+        self.tee.take().map_or(Ok(()), |mut writer| writer.flush())
+    }
+
+    /// What is in the capture stays there, should the sensor be killed.
+    fn save(&mut self) {
+        if let Some(Err(error)) = self.tee.as_mut().map(Writer::flush) {
+            (self.tee, self.tee_error) = (None, Some(error));
+        }
     }
 
     fn detach(&mut self) {

@@ -116,7 +116,7 @@ impl Writer {
     }
 
     /// Puts everything on its way to the disk.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn flush(&mut self) -> Result<(), Error> {
         self.file.flush().map_err(|source| self.failed(source))
     }
 
@@ -221,7 +221,7 @@ mod tests {
         for record in &records {
             writer.write(record).unwrap();
         }
-        writer.finish().unwrap();
+        writer.flush().unwrap();
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.origin, origin());
         for record in &records {
@@ -237,7 +237,7 @@ mod tests {
         let whole = {
             let mut writer = Writer::create(&path, &origin()).unwrap();
             writer.write(&record::clock(5)).unwrap();
-            writer.finish().unwrap();
+            writer.flush().unwrap();
             std::fs::read(&path).unwrap()
         };
         for (bytes, expected) in [
