@@ -388,7 +388,7 @@ impl Live {
             }
             pass(bytes, tee, tee_error, pipeline, stages);
             // At once, so that what the container does next already waits.
-            while let Some(asked) = ask(lookup, pipeline) {
+            while let Some(asked) = ask(lookup, pipeline, bytes) {
                 pass(&asked, tee, tee_error, pipeline, stages);
             }
         })
@@ -400,7 +400,7 @@ impl Live {
 
     /// Asks about new containers and takes in what is answered; whether anything was.
     fn converse(&mut self, pipeline: &mut Pipeline, stages: &mut impl Stages) -> bool {
-        while let Some(asked) = ask(&mut self.lookup, pipeline) {
+        while let Some(asked) = ask(&mut self.lookup, pipeline, &[]) {
             self.feed(&asked, pipeline, stages);
         }
         let mut heard = false;
@@ -452,10 +452,12 @@ fn is_still(then: &Header, now: &[u8]) -> bool {
         || Header::read_from_prefix(now).is_ok_and(|(now, _)| now.comm == then.comm)
 }
 
-/// The record of a question about the next container that somebody should be asked about.
-fn ask(lookup: &mut Option<Lookup>, pipeline: &mut Pipeline) -> Option<Vec<u8>> {
+/// The record of a question about the next container that somebody should be asked about; it was
+/// first seen in the record `cause`.
+fn ask(lookup: &mut Option<Lookup>, pipeline: &mut Pipeline, cause: &[u8]) -> Option<Vec<u8>> {
     let lookup = lookup.as_mut()?;
-    let wanted = pipeline.cgroups.take_wanted()?;
+    let mut wanted = pipeline.cgroups.take_wanted()?;
+    wanted.bundle = pipeline.bundle(cause, &wanted.container_id);
     Some(spoken(&lookup.ask(wanted)))
 }
 

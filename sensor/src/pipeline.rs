@@ -11,6 +11,7 @@ use sensor_common::{Header, Kind};
 use zerocopy::FromBytes as _;
 
 use crate::attribution::Attribution;
+use crate::attribution::bundle::bundle_in;
 use crate::attribution::cache::Cache;
 use crate::attribution::metadata::Announcement;
 use crate::event::call::Call;
@@ -139,6 +140,19 @@ impl Pipeline {
         }
         let is_exec = header.kind() == Some(Kind::Exec) && !place.is_empty();
         is_exec.then(|| (header, self.names.root(place)))
+    }
+
+    /// Where the bundle of a container is, by the record that shows it first: it is from the runtime
+    /// that makes it, or from what that has started.
+    pub fn bundle(&self, cause: &[u8], container_id: &str) -> Option<String> {
+        /// Shims and monitors stand between.
+        const PARENTS: usize = 4;
+        let (header, _) = Header::read_from_prefix(cause).ok()?;
+        let process = self.processes.get(header.tgid)?;
+        let parents = self.processes.ancestors(process).take(PARENTS);
+        std::iter::once(process)
+            .chain(parents)
+            .find_map(|maker| bundle_in(maker.program.argv.iter(), &maker.cwd, container_id))
     }
 
     /// Takes one record in; hands `on_event` what became of it, if it is an event.

@@ -19,6 +19,8 @@ pub struct Wanted {
     pub cgroup_path: String,
     pub container_id: String,
     pub runtime: Runtime,
+    /// Where who made it keeps its configuration, if that is known.
+    pub bundle: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -102,6 +104,7 @@ impl Containers {
             cgroup_path: attribution.cgroup_path.clone(),
             container_id: container.id.clone(),
             runtime: container.runtime,
+            bundle: None,
         });
     }
 

@@ -1,5 +1,6 @@
 //! Cgroup id → container, pod or unit.
 
+pub mod bundle;
 pub mod cache;
 pub mod cgroup;
 pub mod known;

@@ -42,7 +42,13 @@ pub fn find(host: &Host, places: &Places, wanted: &Wanted) -> io::Result<Option<
         let path = format!("{root}/{}/state.json", wanted.container_id);
         if let Some(state) = host.json::<RuncState>(path)? {
             let bundle = state.bundle().unwrap_or_default().to_owned();
-            return plain(host, wanted, &state.created, &format!("{bundle}/config.json"), "runc");
+            return plain(
+                host,
+                wanted,
+                &state.created,
+                &format!("{bundle}/config.json"),
+                "runc-state",
+            );
         }
     }
     for root in &places.crun_roots {
@@ -59,9 +65,11 @@ pub fn find(host: &Host, places: &Places, wanted: &Wanted) -> io::Result<Option<
         } else {
             format!("{}/config.json", status.bundle)
         };
-        return plain(host, wanted, &status.created, &config, "crun");
+        return plain(host, wanted, &status.created, &config, "crun-state");
     }
-    Ok(None)
+    // Where the runtime has taken its state away again.
+    let Some(bundle) = &wanted.bundle else { return Ok(None) };
+    plain(host, wanted, "", &format!("{bundle}/config.json"), "bundle")
 }
 
 impl RuncState {
@@ -75,7 +83,7 @@ fn plain(
     wanted: &Wanted,
     created: &str,
     config: &str,
-    runtime: &str,
+    source: &str,
 ) -> io::Result<Option<Metadata>> {
     let Some(spec) = host.json::<Spec>(config)? else { return Ok(None) };
     let mut metadata = spec.metadata();
@@ -89,7 +97,7 @@ fn plain(
     }
     metadata.details.labels.extend(spec.annotations.clone());
     metadata.details.started_ns = time_ns(created);
-    metadata.details.sources = vec![format!("{runtime}-state")];
+    metadata.details.sources = vec![source.to_owned()];
     Ok(Some(metadata))
 }
 

@@ -24,7 +24,7 @@ fn write(root: &Path, path: &str, json: &serde_json::Value) {
 
 fn wanted(runtime: Runtime, id: &str) -> Wanted {
     let cgroup_path = format!("/x/{id}");
-    Wanted { cgroup_id: 7, cgroup_path, container_id: id.into(), runtime }
+    Wanted { cgroup_id: 7, cgroup_path, container_id: id.into(), runtime, bundle: None }
 }
 
 fn settings(root: &Path) -> Settings {
@@ -179,6 +179,11 @@ fn reads_the_state_of_oci_runtimes() {
             ("x", started)
         );
     }
+    // Gone again, but who made it was seen.
+    let sources = Sources::new(settings(root.path()), Arc::new(Status::default()));
+    let gone = Wanted { bundle: Some("/bundle".into()), ..wanted(Runtime::Oci, "gone") };
+    assert_eq!(summary(&sources.read(&gone).unwrap()), "gone bb:1");
+    assert!(sources.read(&wanted(Runtime::Oci, "gone")).is_err());
 }
 
 #[test]
