@@ -1,32 +1,42 @@
 //! What no rule can match, decided before a string is copied: the same code in the kernel and on the
 //! host.
 //!
-//! A [`Filter`] is any of its terms, a [`Term`] all of its tests, a [`Test`] about one fact. A fact
-//! that is not known never refuses an event. Sets and text are behind [`Facts`], which in the kernel
-//! asks maps.
+//! A [`Filter`] is any of its terms, each all of some tests. It is kept by fact, not by term: for
+//! every value of a fact it says which terms that value leaves. An event that no term is left for
+//! is refused. What is not known of an event leaves every term.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Terms of one filter.
-pub const TERMS_MAX: usize = 16;
-/// Tests of one term.
-pub const TESTS_MAX: usize = 6;
-/// Intervals of numbers in one test.
-pub const INTERVALS_MAX: usize = 4;
+use crate::call::table::CALLS;
+use crate::open;
 
-/// What a probe knows of an event at little cost. Each is what rules see as one field: the same
-/// value, or not known.
+/// Terms of one filter: a bit each.
+pub const TERMS_MAX: usize = 64;
+/// Intervals of numbers that one filter tells apart in one fact.
+pub const STEPS_MAX: usize = 10;
+/// Sets of bits that one filter asks for in one fact.
+pub const MASKS_MAX: usize = 4;
+/// The longest text of a [`TextKey`] and of a [`PathKey`].
+pub const TEXT_MAX: usize = 60;
+pub const PATH_MAX: usize = 120;
+/// Filters of one ruleset; there is room for two rulesets, one of which is on its way in or out.
+pub const FILTERS_MAX: usize = 32;
+/// Rows of the tables that texts, paths and networks of all filters are looked up in.
+pub const TEXTS_MAX: u32 = 8192;
+pub const PATHS_MAX: u32 = 4096;
+pub const NETWORKS_MAX: u32 = 4096;
+
+/// A number that a probe knows of an event at little cost. Each is what rules see as one field: the
+/// same value, or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Fact {
+pub enum Number {
     /// `evt.rawres`.
     Result,
     /// `evt.is_open_read`, `evt.is_open_write`, `evt.is_open_exec`: 0 or 1.
     OpenRead,
     OpenWrite,
     OpenExec,
-    /// The bits behind `evt.arg.flags`.
-    Flags,
     /// `fd.num`.
     Descriptor,
     /// `fd.typechar`, as the byte.
@@ -37,282 +47,346 @@ pub enum Fact {
     User,
     /// `group.gid`.
     Group,
-    /// `user.loginuid`.
-    LoginUser,
     /// `proc.vpid`.
     NamespacePid,
-    /// The bits behind `thread.cap_effective` and `thread.cap_permitted`.
-    Effective,
-    Permitted,
     /// `fd.rport` and `fd.lport`.
     RemotePort,
     LocalPort,
-    /// `fd.rip` and `fd.lip`.
-    Remote,
-    Local,
-    /// `fd.name` of an opened file.
-    Path,
-    /// `proc.name`.
-    Name,
-    /// `proc.exepath`.
-    Executable,
 }
 
-impl Fact {
-    pub const ALL: [Self; 21] = [
+impl Number {
+    pub const COUNT: usize = 12;
+    pub const ALL: [Self; Self::COUNT] = [
         Self::Result,
         Self::OpenRead,
         Self::OpenWrite,
         Self::OpenExec,
-        Self::Flags,
         Self::Descriptor,
         Self::FileType,
         Self::InContainer,
         Self::User,
         Self::Group,
-        Self::LoginUser,
         Self::NamespacePid,
-        Self::Effective,
-        Self::Permitted,
         Self::RemotePort,
         Self::LocalPort,
-        Self::Remote,
-        Self::Local,
-        Self::Path,
-        Self::Name,
-        Self::Executable,
     ];
-
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
-    }
 }
 
-/// How a test looks at its fact.
+/// Bits that a probe knows of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum How {
-    /// The number is in one of the intervals.
-    Intervals,
-    /// The number has one of the bits.
-    Bits,
-    /// The set has the text, a part of it, or a network around the address.
-    Whole,
+pub enum Flags {
+    /// Those behind `evt.arg.flags` of an open.
+    Open,
+    /// Those behind `thread.cap_effective` and `thread.cap_permitted`.
+    Effective,
+    Permitted,
+}
+
+impl Flags {
+    pub const COUNT: usize = 3;
+    pub const ALL: [Self; Self::COUNT] = [Self::Open, Self::Effective, Self::Permitted];
+}
+
+/// A text or an address that a probe looks up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Look {
+    /// `proc.name`.
+    Name,
+    /// `fd.filename` and `fd.directory` of an opened file.
+    Leaf,
     Directory,
-    LastComponent,
-    Prefix,
-    Suffix,
-    Network,
+    /// `fd.name` of an opened file, from its beginning, with a NUL behind its end.
+    Path,
+    /// `fd.rip` and `fd.lip`.
+    Remote,
+    Local,
 }
 
-impl How {
-    pub const ALL: [Self; 8] = [
-        Self::Intervals,
-        Self::Bits,
-        Self::Whole,
-        Self::Directory,
-        Self::LastComponent,
-        Self::Prefix,
-        Self::Suffix,
-        Self::Network,
-    ];
-
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
-    }
+impl Look {
+    pub const COUNT: usize = 6;
+    /// The cheapest first.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Name, Self::Leaf, Self::Directory, Self::Path, Self::Remote, Self::Local];
 }
 
-/// What a probe has to say about a fact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known<T> {
-    /// It cannot say: the event may be anything.
-    No,
-    /// The event has no such thing: rules see null.
-    Absent,
-    Is(T),
-}
-
-/// What the evaluator asks.
+/// What the evaluator asks. `None` is not known, or that the event has no such thing.
 pub trait Facts {
-    fn number(&self, fact: Fact) -> Known<i64>;
-
-    /// Whether the set has what the fact's text is looked at as.
-    fn in_set(&self, fact: Fact, how: How, set: u32) -> Known<bool>;
+    fn number(&self, number: Number) -> Option<i64>;
+    fn flags(&self, flags: Flags) -> Option<u64>;
+    /// The terms that the row of the tables leaves which the text or address has.
+    fn find(&mut self, look: Look) -> Option<Found>;
 }
 
-/// Both ends belong to it.
+/// What was found in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    Terms(u64),
+}
+
+/// Which terms are left by a number, by the interval that it is in.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
 )]
 #[repr(C)]
-pub struct Interval {
-    pub low: i64,
-    pub high: i64,
-}
-
-/// One look at one fact.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
-#[repr(C)]
-pub struct Test {
-    /// A [`Fact`] and a [`How`]; numbers that name none are never refused.
-    pub fact: u8,
-    pub how: u8,
-    /// 1: the set must not have it, the bits must all be missing.
-    pub inverted: u8,
-    /// What the test is where the event has no such thing: 0 or 1.
-    pub absent: u8,
-    /// The set, or how many intervals there are.
-    pub argument: u32,
-    pub intervals: [Interval; INTERVALS_MAX],
-    pub bits: u64,
-}
-
-/// All of these.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
-#[repr(C)]
-pub struct Term {
+pub struct Steps {
+    /// Intervals behind the first; 0: the number is not asked for.
     pub count: u64,
-    pub tests: [Test; TESTS_MAX],
+    /// By numbers below all of `from`.
+    pub first: u64,
+    pub rest: [Step; STEPS_MAX],
 }
 
-/// Any of these; none accepts nothing.
+/// In order; each reaches to the next.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Step {
+    pub from: i64,
+    pub terms: u64,
+}
+
+/// Which terms are left by some bits.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Masks {
+    /// 0: the bits are not asked for.
+    pub count: u64,
+    pub masks: [Mask; MASKS_MAX],
+}
+
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Mask {
+    pub bits: u64,
+    /// Left where one of the bits is set, and where none is.
+    pub any: u64,
+    pub none: u64,
+}
+
+/// What is asked of the events of one type.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
 )]
 #[repr(C)]
 pub struct Filter {
-    pub count: u64,
-    pub terms: [Term; TERMS_MAX],
+    /// A bit for each term; none refuses everything.
+    pub terms: u64,
+    pub numbers: [Steps; Number::COUNT],
+    pub flags: [Masks; Flags::COUNT],
+    pub looks: [Looked; Look::COUNT],
+}
+
+/// One kind of look.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Looked {
+    /// Terms that ask for it.
+    pub asking: u64,
+    /// Terms that are left where the tables have no such row.
+    pub missed: u64,
 }
 
 impl Filter {
     /// False only for events that no rule can match.
-    pub fn accepts(&self, facts: &impl Facts) -> bool {
-        self.terms.iter().zip(0..self.count).any(|(term, _)| term.accepts(facts))
+    #[inline(always)]
+    pub fn accepts(&self, facts: &mut impl Facts) -> bool {
+        let left = self.after_numbers(facts);
+        // No loop: in the kernel each of these stands where its text has been read.
+        let left = self.after(Look::Name, left, facts);
+        let left = self.after(Look::Leaf, left, facts);
+        let left = self.after(Look::Directory, left, facts);
+        let left = self.after(Look::Path, left, facts);
+        let left = self.after(Look::Remote, left, facts);
+        self.after(Look::Local, left, facts) != 0
     }
-}
 
-impl Term {
-    fn accepts(&self, facts: &impl Facts) -> bool {
-        self.tests.iter().zip(0..self.count).all(|(test, _)| test.accepts(facts))
+    /// The terms that numbers and bits leave. What costs least to know is asked first.
+    #[inline(always)]
+    fn after_numbers(&self, facts: &impl Facts) -> u64 {
+        let mut left = self.terms;
+        left = self.after_number(Number::OpenWrite, left, facts);
+        left = self.after_number(Number::OpenRead, left, facts);
+        left = self.after_number(Number::Result, left, facts);
+        left = self.after_number(Number::Descriptor, left, facts);
+        left = self.after_number(Number::RemotePort, left, facts);
+        left = self.after_number(Number::LocalPort, left, facts);
+        left = self.after_number(Number::OpenExec, left, facts);
+        left = self.after_flags(Flags::Open, left, facts);
+        left = self.after_number(Number::FileType, left, facts);
+        left = self.after_number(Number::InContainer, left, facts);
+        left = self.after_number(Number::User, left, facts);
+        left = self.after_number(Number::Group, left, facts);
+        left = self.after_number(Number::NamespacePid, left, facts);
+        left = self.after_flags(Flags::Effective, left, facts);
+        self.after_flags(Flags::Permitted, left, facts)
     }
-}
 
-impl Test {
-    fn accepts(&self, facts: &impl Facts) -> bool {
-        let (Some(fact), Some(how)) = (Fact::from_number(self.fact), How::from_number(self.how))
-        else {
-            return true;
-        };
-        let found = match how {
-            How::Intervals => map(facts.number(fact), |number| self.has(number)),
-            How::Bits => map(facts.number(fact), |number| number.cast_unsigned() & self.bits != 0),
-            _ => facts.in_set(fact, how, self.argument),
-        };
-        match found {
-            Known::No => true,
-            Known::Absent => self.absent != 0,
-            Known::Is(found) => found != (self.inverted != 0),
+    #[inline(always)]
+    fn after_number(&self, number: Number, left: u64, facts: &impl Facts) -> u64 {
+        let steps = &self.numbers[number as usize];
+        if left == 0 || steps.count == 0 {
+            return left;
+        }
+        facts.number(number).map_or(left, |number| left & steps.leave(number))
+    }
+
+    #[inline(always)]
+    fn after_flags(&self, flags: Flags, left: u64, facts: &impl Facts) -> u64 {
+        let masks = &self.flags[flags as usize];
+        if left == 0 || masks.count == 0 {
+            return left;
+        }
+        facts.flags(flags).map_or(left, |bits| left & masks.leave(bits))
+    }
+
+    #[inline(always)]
+    fn after(&self, look: Look, left: u64, facts: &mut impl Facts) -> u64 {
+        let looked = &self.looks[look as usize];
+        if left & looked.asking == 0 {
+            return left;
+        }
+        match facts.find(look) {
+            None => left,
+            Some(Found::Nothing) => left & looked.missed,
+            Some(Found::Terms(terms)) => left & terms,
         }
     }
+}
 
-    fn has(&self, number: i64) -> bool {
-        let is_in = |interval: &Interval| interval.low <= number && number <= interval.high;
-        self.intervals.iter().zip(0..self.argument).any(|(interval, _)| is_in(interval))
+impl Steps {
+    #[inline(always)]
+    fn leave(&self, number: i64) -> u64 {
+        let mut left = self.first;
+        for (step, _) in self.rest.iter().zip(0..self.count) {
+            if step.from <= number {
+                left = step.terms;
+            }
+        }
+        left
     }
 }
 
-fn map<T>(known: Known<i64>, look: impl FnOnce(i64) -> T) -> Known<T> {
-    match known {
-        Known::No => Known::No,
-        Known::Absent => Known::Absent,
-        Known::Is(number) => Known::Is(look(number)),
+impl Masks {
+    #[inline(always)]
+    fn leave(&self, bits: u64) -> u64 {
+        let mut left = u64::MAX;
+        for (mask, _) in self.masks.iter().zip(0..self.count) {
+            left &= if bits & mask.bits != 0 { mask.any } else { mask.none };
+        }
+        left
     }
 }
 
-const _: () = assert!(size_of::<Test>() == 80);
-const _: () = assert!(size_of::<Filter>() == 8 + TERMS_MAX * (8 + TESTS_MAX * 80));
+/// Row of a text in the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TextKey {
+    pub filter: u16,
+    /// A [`Look`].
+    pub look: u16,
+    /// NULs behind its end.
+    pub text: [u8; TEXT_MAX],
+}
+
+/// Row of a path's beginning in the tables: a longest prefix match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct PathKey {
+    /// Bits of all that follows that count.
+    pub prefix_bits: u32,
+    pub filter: u32,
+    pub text: [u8; PATH_MAX],
+}
+
+/// Row of a network in the tables: a longest prefix match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct NetworkKey {
+    pub prefix_bits: u32,
+    pub filter: u16,
+    /// A [`Look`].
+    pub look: u8,
+    /// 4 or 6.
+    pub version: u8,
+    /// IPv4 in the first four bytes, network byte order.
+    pub address: [u8; 16],
+}
+
+impl TextKey {
+    /// `None`: no row has a text like this.
+    pub fn new(filter: u16, look: Look, text: &[u8]) -> Option<Self> {
+        let mut key = Self { filter, look: look as u16, text: [0; TEXT_MAX] };
+        key.text.get_mut(..text.len())?.copy_from_slice(text);
+        Some(key)
+    }
+}
+
+impl PathKey {
+    /// Bits of a key whose text has so many bytes that count.
+    #[inline(always)]
+    pub const fn bits(text_len: u32) -> u32 {
+        let most = PATH_MAX as u32;
+        let len = if text_len < most { text_len } else { most };
+        (size_of::<u32>() as u32 + len) * 8
+    }
+
+    /// The beginning of the text.
+    pub fn new(filter: u32, text: &[u8]) -> Self {
+        let len = text.len().min(PATH_MAX);
+        let mut key = Self { prefix_bits: 0, filter, text: [0; PATH_MAX] };
+        for (to, from) in key.text.iter_mut().zip(text) {
+            *to = *from;
+        }
+        key.prefix_bits = (size_of::<u32>() + len) as u32 * 8;
+        key
+    }
+}
+
+impl NetworkKey {
+    /// `bits` of the address count.
+    #[inline(always)]
+    pub const fn new(filter: u16, look: Look, version: u8, address: [u8; 16], bits: u32) -> Self {
+        Self { prefix_bits: 32 + bits, filter, look: look as u8, version, address }
+    }
+}
+
+const _: () = assert!(size_of::<TextKey>() == 64);
+const _: () = assert!(size_of::<PathKey>() == 128);
+const _: () = assert!(size_of::<NetworkKey>() == 24);
+
+/// Types of events that have a filter of their own: an index of the tables by type.
+pub const EVENTS: u32 = FIRST_CALL + 256;
+const CONNECT: u32 = 5;
+const FIRST_CALL: u32 = 8;
+const _: () = assert!(CALLS.len() <= 256);
+
+/// The index of an open call.
+#[inline(always)]
+pub const fn of_open(call: open::Call) -> u32 {
+    call as u32
+}
+
+/// The index of connect.
+#[inline(always)]
+pub const fn of_connect() -> u32 {
+    CONNECT
+}
+
+/// The index of the row of [`CALLS`] with this number.
+#[inline(always)]
+pub const fn of_call(row: u16) -> u32 {
+    FIRST_CALL + row as u32
+}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A result, and a path that is in set 1.
-    struct Event(Known<i64>);
-
-    impl Facts for Event {
-        fn number(&self, fact: Fact) -> Known<i64> {
-            if fact == Fact::Result { self.0 } else { Known::No }
-        }
-
-        fn in_set(&self, fact: Fact, _how: How, set: u32) -> Known<bool> {
-            if fact == Fact::Path { Known::Is(set == 1) } else { Known::Absent }
-        }
-    }
-
-    fn result(low: i64, high: i64) -> Test {
-        let mut test = Test { how: How::Intervals as u8, argument: 1, ..Test::default() };
-        test.intervals[0] = Interval { low, high };
-        test
-    }
-
-    fn path(set: u32, inverted: u8) -> Test {
-        let (fact, how) = (Fact::Path as u8, How::Whole as u8);
-        Test { fact, how, inverted, argument: set, ..Test::default() }
-    }
-
-    fn filter(terms: &[&[Test]]) -> Filter {
-        let mut filter = Filter { count: terms.len() as u64, ..Filter::default() };
-        for (own, tests) in filter.terms.iter_mut().zip(terms) {
-            own.count = tests.len() as u64;
-            own.tests[..tests.len()].copy_from_slice(tests);
-        }
-        filter
-    }
-
-    #[test]
-    fn any_term_and_all_of_its_tests() {
-        let (ok, failed) = (Event(Known::Is(3)), Event(Known::Is(-2)));
-        let both = filter(&[&[result(0, i64::MAX), path(1, 0)], &[path(2, 0)]]);
-        assert!(both.accepts(&ok) && !both.accepts(&failed));
-        assert!(filter(&[&[path(2, 0)], &[path(2, 1)]]).accepts(&ok));
-        assert!(!filter(&[]).accepts(&ok), "no rule wants it");
-        assert!(filter(&[&[]]).accepts(&failed), "some rule wants all of it");
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_refused() {
-        let never = filter(&[&[result(1, 0)]]);
-        assert!(!never.accepts(&Event(Known::Is(0))));
-        assert!(never.accepts(&Event(Known::No)));
-        assert!(!never.accepts(&Event(Known::Absent)));
-        let or_absent = filter(&[&[Test { absent: 1, ..result(1, 0) }]]);
-        assert!(or_absent.accepts(&Event(Known::Absent)));
-        assert!(filter(&[&[Test { fact: 99, ..result(1, 0) }]]).accepts(&Event(Known::Is(0))));
-        assert!(filter(&[&[Test { how: 99, ..result(1, 0) }]]).accepts(&Event(Known::Is(0))));
-    }
-
-    #[test]
-    fn bits_are_any_of_them() {
-        let bits =
-            |bits, inverted| Test { how: How::Bits as u8, bits, inverted, ..Test::default() };
-        let event = Event(Known::Is(0b0110));
-        assert!(filter(&[&[bits(0b0101, 0)]]).accepts(&event));
-        assert!(!filter(&[&[bits(0b1001, 0)]]).accepts(&event));
-        assert!(filter(&[&[bits(0b1001, 1)]]).accepts(&event));
-    }
-
-    #[test]
-    fn numbers_and_names_agree() {
-        for (number, fact) in (0..).zip(Fact::ALL) {
-            assert_eq!((fact as u8, Fact::from_number(number)), (number, Some(fact)));
-        }
-        for (number, how) in (0..).zip(How::ALL) {
-            assert_eq!((how as u8, How::from_number(number)), (number, Some(how)));
-        }
-    }
-}
+mod tests;

@@ -37,6 +37,24 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.is_v4 && (bits(address) & self.mask) == self.bits
     }
+
+    /// Whether the other is a part of this one, or the whole.
+    pub fn has(&self, other: &Self) -> bool {
+        self.is_v4 == other.is_v4
+            && self.mask & other.mask == self.mask
+            && other.bits & self.mask == self.bits
+    }
+
+    /// 4 or 6, the address in network byte order from the first byte on, and how many of its bits count.
+    pub fn plain(&self) -> (u8, [u8; 16], u32) {
+        let length = self.mask.leading_ones();
+        if self.is_v4 {
+            // Of the mask's 128 bits, an IPv4 address has the lower 32.
+            let bits = length.saturating_sub(96);
+            return (4, (self.bits << 96).to_be_bytes(), bits);
+        }
+        (6, self.bits.to_be_bytes(), length)
+    }
 }
 
 impl fmt::Display for Network {
@@ -85,6 +103,28 @@ mod tests {
                 "{network:?} {address}"
             );
         }
+    }
+
+    #[test]
+    fn networks_lie_in_each_other() {
+        let network = |text| Network::parse(text).unwrap();
+        for (outer, inner, expected) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("0.0.0.0/0", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "11.0.0.0/16", false),
+            ("2000::/3", "10.0.0.0/8", false),
+            ("2000::/3", "2001:db8::/32", true),
+        ] {
+            assert_eq!(network(outer).has(&network(inner)), expected, "{outer} {inner}");
+        }
+        let mut address = [0; 16];
+        address[..2].copy_from_slice(&[10, 1]);
+        assert_eq!(network("10.1.0.0/16").plain(), (4, address, 16));
+        assert_eq!(network("0.0.0.0/0").plain(), (4, [0; 16], 0));
+        assert_eq!(network("2000::/3").plain().2, 3);
+        assert_eq!(Network::of([10, 0, 0, 1].into()).plain().2, 32);
     }
 
     #[test]

@@ -56,6 +56,21 @@ impl PathTrie {
         size_of::<Self>() + slots + literals.sum::<usize>() + globs.sum::<usize>()
     }
 
+    /// What every matching path that is in its shortest form begins with: one of these.
+    pub fn prefixes(&self) -> Vec<Box<[u8]>> {
+        let mut found = Vec::new();
+        let mut pending = vec![(self, Vec::new())];
+        while let Some((node, above)) = pending.pop() {
+            if node.ends || !node.globs.is_empty() {
+                found.push(above.into());
+                continue;
+            }
+            let below = |name: &[u8]| [&above, b"/".as_slice(), name].concat();
+            pending.extend(node.literals.iter().map(|(name, node)| (node, below(name))));
+        }
+        found
+    }
+
     pub fn matches(&self, path: &[u8]) -> bool {
         if self.ends {
             return true;

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use sensor_common::filter::{Fact, How};
+use sensor_common::filter::{Flags, Look, Number};
 
 use crate::fields::{Value, names};
 use crate::rules::ast::Modifier;
 use crate::rules::network::Network;
 use crate::rules::program::{Access, Check, ColumnKind, Comparison, Over, Program};
 use crate::rules::pushdown::intervals::Intervals;
-use crate::rules::pushdown::terms::{Look, Terms, Test};
+use crate::rules::pushdown::terms::{Of, Terms, Test};
 use crate::rules::test::{Bytes, Ordering, Test as Compared};
 
 /// What is necessary for a part of a condition to hold, and not to hold.
@@ -25,12 +25,14 @@ impl Sides {
         Self { holds: Terms::everything(), fails: Terms::everything() }
     }
 
-    fn exactly(test: &Test) -> Self {
-        Self { holds: Terms::test(test.clone()), fails: Terms::test(test.negated()) }
+    fn exactly(of: Of) -> Self {
+        let test = Test { of, absent: false };
+        Self { fails: Terms::test(test.negated()), holds: Terms::test(test) }
     }
 
     /// Necessary for it to hold, and nothing is known of when it fails.
-    fn at_least(test: Test) -> Self {
+    fn at_least(of: Of) -> Self {
+        let test = Test { of, absent: false };
         Self { holds: Terms::test(test), fails: Terms::everything() }
     }
 
@@ -60,21 +62,20 @@ pub fn sides(program: &Program, check: &Check, event_type: &str) -> Sides {
         "evt.res" => result_text(comparison),
         "evt.failed" => truth(comparison).map(|[when_false, when_true]| {
             let failed = Intervals::of([(i128::MIN, -1)]);
-            numbers_where(Fact::Result, &failed, [when_false, when_true])
+            numbers_where(Number::Result, &failed, [when_false, when_true])
         }),
-        "evt.arg.flags" if is_open => bits(comparison, Fact::Flags, 32, flags_with),
-        "thread.cap_effective" => bits(comparison, Fact::Effective, 64, capabilities_with),
-        "thread.cap_permitted" => bits(comparison, Fact::Permitted, 64, capabilities_with),
+        "evt.arg.flags" if is_open => bits(comparison, Flags::Open, 32, flags_with),
+        "thread.cap_effective" => bits(comparison, Flags::Effective, 64, capabilities_with),
+        "thread.cap_permitted" => bits(comparison, Flags::Permitted, 64, capabilities_with),
         "container.id" => container(comparison),
-        "fd.typechar" => characters(comparison),
-        "fd.name" if is_open => texts(Fact::Path, How::Whole, comparison),
-        "fd.directory" if is_open => texts(Fact::Path, How::Directory, comparison),
-        "fd.filename" if is_open => texts(Fact::Path, How::LastComponent, comparison),
-        "proc.name" => texts(Fact::Name, How::Whole, comparison),
-        "proc.exepath" => texts(Fact::Executable, How::Whole, comparison),
-        _ => match (number(name, is_connect), address(name, is_connect)) {
-            (Some(fact), _) => numeric(fact, comparison),
-            (_, Some(fact)) => networks(fact, comparison),
+        "fd.typechar" if is_open || is_connect => characters(comparison),
+        "fd.name" if is_open => texts(Look::Path, comparison),
+        "fd.directory" if is_open => texts(Look::Directory, comparison),
+        "fd.filename" if is_open => texts(Look::Leaf, comparison),
+        "proc.name" => texts(Look::Name, comparison),
+        _ => match (number(name, is_open, is_connect), address(name, is_connect)) {
+            (Some(number), _) => numeric(number, comparison),
+            (_, Some(look)) => networks(look, comparison),
             _ => None,
         },
     };
@@ -82,40 +83,37 @@ pub fn sides(program: &Program, check: &Check, event_type: &str) -> Sides {
 }
 
 /// Fields that are a number or a boolean.
-fn number(name: &str, is_connect: bool) -> Option<Fact> {
+fn number(name: &str, is_open: bool, is_connect: bool) -> Option<Number> {
     Some(match name {
-        "evt.rawres" => Fact::Result,
-        "evt.is_open_read" => Fact::OpenRead,
-        "evt.is_open_write" => Fact::OpenWrite,
-        "evt.is_open_exec" => Fact::OpenExec,
-        "fd.num" => Fact::Descriptor,
-        "user.uid" => Fact::User,
-        "group.gid" => Fact::Group,
-        "user.loginuid" => Fact::LoginUser,
-        "proc.vpid" => Fact::NamespacePid,
-        "fd.rport" | "fd.rproto" => Fact::RemotePort,
-        "fd.lport" | "fd.lproto" => Fact::LocalPort,
+        "evt.rawres" => Number::Result,
+        "evt.is_open_read" if is_open => Number::OpenRead,
+        "evt.is_open_write" if is_open => Number::OpenWrite,
+        "evt.is_open_exec" if is_open => Number::OpenExec,
+        "fd.num" if is_open || is_connect => Number::Descriptor,
+        "user.uid" => Number::User,
+        "group.gid" => Number::Group,
+        "proc.vpid" => Number::NamespacePid,
+        "fd.rport" | "fd.rproto" if is_connect => Number::RemotePort,
+        "fd.lport" | "fd.lproto" if is_connect => Number::LocalPort,
         // Who connects is the client.
-        "fd.sport" if is_connect => Fact::RemotePort,
-        "fd.cport" if is_connect => Fact::LocalPort,
+        "fd.sport" if is_connect => Number::RemotePort,
+        "fd.cport" if is_connect => Number::LocalPort,
         _ => return None,
     })
 }
 
-fn address(name: &str, is_connect: bool) -> Option<Fact> {
+fn address(name: &str, is_connect: bool) -> Option<Look> {
     Some(match name {
-        "fd.rip" | "fd.rnet" => Fact::Remote,
-        "fd.lip" | "fd.lnet" => Fact::Local,
-        "fd.sip" | "fd.snet" if is_connect => Fact::Remote,
-        "fd.cip" | "fd.cnet" if is_connect => Fact::Local,
+        "fd.rip" | "fd.rnet" | "fd.sip" | "fd.snet" if is_connect => Look::Remote,
+        "fd.lip" | "fd.lnet" | "fd.cip" | "fd.cnet" if is_connect => Look::Local,
         _ => return None,
     })
 }
 
-fn numeric(fact: Fact, comparison: &Comparison) -> Option<Sides> {
+fn numeric(number: Number, comparison: &Comparison) -> Option<Sides> {
     let (numbers, is_exact) = accepted(comparison)?;
-    let test = Test { fact, look: Look::Numbers(numbers), absent: false };
-    Some(if is_exact { Sides::exactly(&test) } else { Sides::at_least(test) })
+    let of = Of::Number(number, numbers);
+    Some(if is_exact { Sides::exactly(of) } else { Sides::at_least(of) })
 }
 
 /// The numbers that satisfy a comparison, or more of them when it is not exact.
@@ -163,11 +161,11 @@ fn truth(comparison: &Comparison) -> Option<[bool; 2]> {
 }
 
 /// A check that is one thing for the numbers of a set, and another for the rest.
-fn numbers_where(fact: Fact, inside: &Intervals, [without, within]: [bool; 2]) -> Sides {
+fn numbers_where(number: Number, inside: &Intervals, [without, within]: [bool; 2]) -> Sides {
     let nothing = Intervals::default();
     let of = |wanted: bool, numbers: Intervals| if wanted { numbers } else { nothing.clone() };
     let numbers = of(within, inside.clone()).union(&of(without, inside.complement()));
-    Sides::exactly(&Test { fact, look: Look::Numbers(numbers), absent: false })
+    Sides::exactly(Of::Number(number, numbers))
 }
 
 /// `evt.res`: `SUCCESS`, the name of an error, or its number where it has no name.
@@ -206,7 +204,7 @@ fn result_text(comparison: &Comparison) -> Option<Sides> {
     (if success { &mut yes } else { &mut no }).push((0, i128::MAX));
     let side = |own: Vec<(i128, i128)>, absent| {
         let numbers = Intervals::of(own.into_iter().chain(either.iter().copied()));
-        Terms::test(Test { fact: Fact::Result, look: Look::Numbers(numbers), absent })
+        Terms::test(Test { of: Of::Number(Number::Result, numbers), absent })
     };
     Some(Sides { holds: side(yes, false), fails: side(no, true) })
 }
@@ -218,7 +216,7 @@ fn is_word(text: &[u8]) -> bool {
 /// `contains` on names of bits.
 fn bits(
     comparison: &Comparison,
-    fact: Fact,
+    flags: Flags,
     count: u32,
     with: fn(u64, &mut Vec<u8>) -> bool,
 ) -> Option<Sides> {
@@ -246,8 +244,7 @@ fn bits(
     if !is_within_name || access.iter().any(|name| bytes.matches(name)) {
         return None;
     }
-    let test = Test { fact, look: Look::Bits { bits: set, inverted: false }, absent: false };
-    Some(Sides::exactly(&test))
+    Some(Sides::exactly(Of::Flags { flags, bits: set, inverted: false }))
 }
 
 /// The name of an open flag; false for a bit that has none.
@@ -283,8 +280,8 @@ fn container(comparison: &Comparison) -> Option<Sides> {
         let other =
             if is_about_host && host == wanted { Intervals::default() } else { inside.clone() };
         let own = if host == wanted { outside.clone() } else { Intervals::default() };
-        let look = Look::Numbers(own.union(&other));
-        Terms::test(Test { fact: Fact::InContainer, look, absent })
+        let of = Of::Number(Number::InContainer, own.union(&other));
+        Terms::test(Test { of, absent })
     };
     Some(Sides { holds: side(true, false), fails: side(false, true) })
 }
@@ -297,17 +294,16 @@ fn characters(comparison: &Comparison) -> Option<Sides> {
             numbers.push(i128::from(byte));
         }
     }
-    let look = Look::Numbers(Intervals::values(numbers));
-    Some(Sides::exactly(&Test { fact: Fact::FileType, look, absent: false }))
+    Some(Sides::exactly(Of::Number(Number::FileType, Intervals::values(numbers))))
 }
 
-/// Text that is one of a set, as a whole or in part.
-fn texts(fact: Fact, whole: How, comparison: &Comparison) -> Option<Sides> {
+/// Text that is one of a set, or begins with one.
+fn texts(look: Look, comparison: &Comparison) -> Option<Sides> {
     match comparison {
         Comparison::Exists => Some(Sides::unknown()),
         Comparison::Test(Compared::Bytes(bytes)) => {
-            let (test, is_exact) = text(fact, whole, bytes)?;
-            Some(if is_exact { Sides::exactly(&test) } else { Sides::at_least(test) })
+            let (of, is_exact) = text(look, bytes)?;
+            Some(if is_exact { Sides::exactly(of) } else { Sides::at_least(of) })
         }
         Comparison::Modified(modifier, tests) => {
             let mut any = Terms::nothing();
@@ -315,7 +311,8 @@ fn texts(fact: Fact, whole: How, comparison: &Comparison) -> Option<Sides> {
             let mut is_exact = *modifier == Modifier::AnyOf;
             for (test, _) in tests {
                 let Compared::Bytes(bytes) = test else { return None };
-                let (test, is_own_exact) = text(fact, whole, bytes)?;
+                let (of, is_own_exact) = text(look, bytes)?;
+                let test = Test { of, absent: false };
                 is_exact &= is_own_exact;
                 none = none.and(Terms::test(test.negated()));
                 any = any.or(Terms::test(test));
@@ -328,38 +325,33 @@ fn texts(fact: Fact, whole: How, comparison: &Comparison) -> Option<Sides> {
 }
 
 /// The test of one comparison, and whether it says no less.
-fn text(fact: Fact, whole: How, bytes: &Bytes) -> Option<(Test, bool)> {
-    let is_whole = whole == How::Whole;
-    let of = |how, texts: BTreeSet<Box<[u8]>>, inverted| Test {
-        fact,
-        look: Look::Texts { how, texts, inverted },
-        absent: false,
+fn text(look: Look, bytes: &Bytes) -> Option<(Of, bool)> {
+    let is_path = look == Look::Path;
+    let whole = |text: &[u8]| -> Box<[u8]> {
+        if is_path { [text, b"\0"].concat().into() } else { text.into() }
+    };
+    let of = |texts: BTreeSet<Box<[u8]>>, inverted| Of::Texts { look, texts, inverted };
+    let prefixes = |texts: Vec<Box<[u8]>>| {
+        let is_useful = is_path && texts.iter().all(|text| !text.is_empty());
+        is_useful.then(|| of(texts.into_iter().collect(), false))
     };
     Some(match bytes {
-        Bytes::Equal(text) => (of(whole, [text.clone()].into(), false), true),
-        Bytes::NotEqual(text) => (of(whole, [text.clone()].into(), true), true),
-        Bytes::OneOf(texts) => (of(whole, texts.iter().cloned().collect(), false), true),
-        Bytes::StartsWith(text) if is_whole => {
-            (of(How::Prefix, [text.clone()].into(), false), true)
-        }
-        Bytes::AnyPrefix(trie) if is_whole => {
-            (of(How::Prefix, trie.prefixes().into_iter().collect(), false), true)
-        }
-        Bytes::EndsWith(text) if is_whole => (of(How::Suffix, [text.clone()].into(), false), true),
+        Bytes::Equal(text) => (of([whole(text)].into(), false), true),
+        Bytes::NotEqual(text) => (of([whole(text)].into(), true), true),
+        Bytes::OneOf(texts) => (of(texts.iter().map(|text| whole(text)).collect(), false), true),
+        Bytes::StartsWith(text) => (prefixes(vec![text.clone()])?, true),
+        Bytes::AnyPrefix(trie) => (prefixes(trie.prefixes())?, true),
         // What stands before the first wildcard is a prefix.
-        Bytes::Glob(glob) if is_whole => {
-            let prefix: Box<[u8]> = glob.literal_prefix()?.into();
-            (of(How::Prefix, [prefix].into(), false), false)
-        }
+        Bytes::Glob(glob) => (prefixes(vec![glob.literal_prefix()?.into()])?, false),
+        Bytes::Path(paths) => (prefixes(paths.prefixes())?, false),
         _ => return None,
     })
 }
 
-fn networks(fact: Fact, comparison: &Comparison) -> Option<Sides> {
+fn networks(look: Look, comparison: &Comparison) -> Option<Sides> {
     let Comparison::Test(test) = comparison else { return None };
     let (networks, inverted) = network_set(test)?;
-    let look = Look::Networks { networks, inverted };
-    Some(Sides::exactly(&Test { fact, look, absent: false }))
+    Some(Sides::exactly(Of::Networks { look, networks, inverted }))
 }
 
 fn network_set(test: &Compared) -> Option<(BTreeSet<Network>, bool)> {
@@ -375,25 +367,29 @@ fn network_set(test: &Compared) -> Option<(BTreeSet<Network>, bool)> {
 /// A check of either end of a connection.
 fn either_end(check: &Check, is_port: bool) -> Sides {
     let Comparison::Test(compared) = &check.comparison else { return Sides::unknown() };
-    let look = if is_port {
-        accepted_by(compared).map(Look::Numbers)
+    let ends = if is_port {
+        let of = |numbers: &Intervals, number| Of::Number(number, numbers.clone());
+        accepted_by(compared)
+            .map(|numbers| [Number::RemotePort, Number::LocalPort].map(|end| of(&numbers, end)))
     } else {
-        network_set(compared).map(|(networks, inverted)| Look::Networks { networks, inverted })
+        network_set(compared).map(|(networks, inverted)| {
+            [Look::Remote, Look::Local].map(|look| {
+                let networks = networks.clone();
+                Of::Networks { look, networks, inverted }
+            })
+        })
     };
-    let Some(look) = look else { return Sides::unknown() };
-    let facts =
-        if is_port { [Fact::RemotePort, Fact::LocalPort] } else { [Fact::Remote, Fact::Local] };
+    let Some(ends) = ends else { return Sides::unknown() };
     // An end that is not there takes no part: the others decide.
-    let [remote, local] = facts.map(|fact| Test { fact, look: look.clone(), absent: true });
-    let without = |test: &Test| Terms::test(test.negated());
+    let [remote, local] = ends.map(|of| Test { of, absent: true });
     match check.over {
         Over::Any => {
-            let present = |test: Test| Terms::test(Test { absent: false, ..test });
-            let fails = Test { absent: false, ..remote.clone() };
-            let other = Test { absent: false, ..local.clone() };
+            let present = |test: &Test| Test { absent: false, ..test.clone() };
+            let fails = |test: &Test| Terms::test(present(test).negated());
+            let holds = |test: &Test| Terms::test(present(test));
             Sides {
-                holds: present(remote).or(present(local)),
-                fails: without(&fails).and(without(&other)),
+                holds: holds(&remote).or(holds(&local)),
+                fails: fails(&remote).and(fails(&local)),
             }
         }
         Over::All => {

@@ -1,7 +1,5 @@
 //! Sets of whole numbers as sorted intervals.
 
-use sensor_common::filter::Interval;
-
 /// Intervals that neither touch nor overlap, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Intervals(Vec<(i64, i64)>);
@@ -67,20 +65,13 @@ impl Intervals {
         *self.0 == [(i64::MIN, i64::MAX)]
     }
 
-    /// At most so many intervals: the narrowest gaps are filled. True when that was needed.
-    pub fn widen(&mut self, most: usize) -> bool {
-        let is_wider = self.0.len() > most;
-        while self.0.len() > most.max(1) {
-            let gap = |at: &usize| i128::from(self.0[at + 1].0) - i128::from(self.0[*at].1);
-            let Some(at) = (0..self.0.len() - 1).min_by_key(gap) else { break };
-            self.0[at].1 = self.0[at + 1].1;
-            self.0.remove(at + 1);
-        }
-        is_wider
+    pub fn has(&self, number: i64) -> bool {
+        self.0.iter().any(|(low, high)| (*low..=*high).contains(&number))
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Interval> {
-        self.0.iter().map(|(low, high)| Interval { low: *low, high: *high })
+    /// Both ends of each.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.0.iter().copied()
     }
 }
 
@@ -89,10 +80,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn has(set: &Intervals, number: i64) -> bool {
-        set.0.iter().any(|(low, high)| (*low..=*high).contains(&number))
-    }
 
     fn intervals() -> impl Strategy<Value = Intervals> {
         let ends = (-8_i128..8, -8_i128..8);
@@ -104,14 +91,11 @@ mod tests {
 
         #[test]
         fn they_are_sets(one in intervals(), other in intervals(), number in -10_i64..10) {
-            let (in_one, in_other) = (has(&one, number), has(&other, number));
-            prop_assert_eq!(has(&one.complement(), number), !in_one);
-            prop_assert_eq!(has(&one.union(&other), number), in_one || in_other);
-            prop_assert_eq!(has(&one.intersection(&other), number), in_one && in_other);
+            let (in_one, in_other) = (one.has(number), other.has(number));
+            prop_assert_eq!(one.complement().has(number), !in_one);
+            prop_assert_eq!(one.union(&other).has(number), in_one || in_other);
+            prop_assert_eq!(one.intersection(&other).has(number), in_one && in_other);
             prop_assert_eq!(one.complement().complement(), one.clone());
-            let mut wide = one.clone();
-            wide.widen(1);
-            prop_assert!(wide.0.len() <= 1 && (!in_one || has(&wide, number)));
         }
     }
 

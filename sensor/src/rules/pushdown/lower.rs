@@ -1,268 +1,350 @@
-//! Terms → the plain tables of `sensor_common::filter`, and the host's side of the evaluator.
+//! Terms → the plain filters and tables of `sensor_common::filter`.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sensor_common::filter::{
-    Fact, Facts, Filter, How, INTERVALS_MAX, Interval, Known, TERMS_MAX, TESTS_MAX, Test as Plain,
+    self, FILTERS_MAX, Filter, Flags, Look, Looked, MASKS_MAX, Mask, Masks, NETWORKS_MAX,
+    NetworkKey, Number, PATH_MAX, PATHS_MAX, PathKey, STEPS_MAX, Step, Steps, TEXT_MAX, TEXTS_MAX,
+    TextKey,
 };
+use sensor_common::header::COMM_LEN;
 
-use crate::fields::Value;
-use crate::fields::operand::Operand;
-use crate::fields::source::Source;
 use crate::rules::network::Network;
 use crate::rules::pushdown::Pushdown;
-use crate::rules::pushdown::check::{capabilities_with, flags_with};
-use crate::rules::pushdown::terms::{Look, Terms, Test};
+use crate::rules::pushdown::intervals::Intervals;
+use crate::rules::pushdown::terms::{Fact, Of, Term, Terms, Test};
 
-/// Items of one set: larger ones are left out, and what they would refuse passes.
-pub const ITEMS_MAX: usize = 1024;
-
-/// The tables of all event types.
+/// The filters of all event types, and what they look up.
 #[derive(Debug, Default)]
 pub struct Tables {
-    pub filters: Vec<(&'static str, Filter)>,
-    pub sets: Vec<Set>,
+    /// By number.
+    pub filters: Vec<Filter>,
+    /// Number of the filter by event type; events of other types all pass.
+    pub events: Vec<(&'static str, u16)>,
+    /// Rows, and the terms that each leaves.
+    pub texts: BTreeMap<Row<Box<[u8]>>, u64>,
+    pub paths: BTreeMap<Row<Box<[u8]>>, u64>,
+    pub networks: BTreeMap<Row<Network>, u64>,
+    /// Event types whose filters let more through than they might, for want of room.
+    pub widened: BTreeSet<&'static str>,
 }
 
-/// What a test looks up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Set {
-    Texts(How, BTreeSet<Box<[u8]>>),
-    Networks(BTreeSet<Network>),
+/// What a row of a table is found by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row<T> {
+    pub filter: u16,
+    pub look: Look,
+    pub value: T,
+}
+
+/// Rows of the kernel's tables that one ruleset may have: while it replaces another, both are there.
+const fn share(rows: u32) -> usize {
+    rows as usize / 2
 }
 
 impl Tables {
     pub fn of(pushdowns: &[Pushdown]) -> Self {
         let mut tables = Self::default();
-        let mut known = HashMap::new();
-        for pushdown in pushdowns {
-            let filter = tables.filter(&pushdown.terms, &mut known);
-            tables.filters.push((pushdown.event_type, filter));
+        let mut known: Vec<(Terms, u16, bool)> = Vec::new();
+        for pushdown in pushdowns.iter().filter(|one| !one.is_everything()) {
+            let terms = &pushdown.terms;
+            let same = known.iter().find(|(own, ..)| own.any == terms.any);
+            let (number, is_wide) = match same {
+                Some((_, number, is_wide)) => (*number, *is_wide),
+                None if tables.filters.len() >= FILTERS_MAX => {
+                    tables.widened.insert(pushdown.event_type);
+                    continue;
+                }
+                None => {
+                    let (number, is_wide) = tables.add(terms);
+                    known.push((terms.clone(), number, is_wide));
+                    (number, is_wide)
+                }
+            };
+            tables.events.push((pushdown.event_type, number));
+            if is_wide || terms.widened {
+                tables.widened.insert(pushdown.event_type);
+            }
         }
         tables
     }
 
     /// The filter of an event type; none refuses nothing.
-    pub fn filter_of(&self, event_type: &str) -> Option<&Filter> {
-        self.filters.iter().find(|(own, _)| *own == event_type).map(|(_, filter)| filter)
+    pub fn number_of(&self, event_type: &str) -> Option<u16> {
+        self.events.iter().find(|(own, _)| *own == event_type).map(|(_, number)| *number)
     }
 
-    /// What a filter says of an event.
-    pub fn accepts<S: Source>(&self, source: &S) -> bool {
-        let Some(filter) = self.filter_of(source.event_type()) else { return true };
-        filter.accepts(&HostFacts { source, sets: &self.sets })
+    /// The rows as the kernel has them, of filters that are numbered from `first`.
+    pub fn text_keys(&self, first: u16) -> impl Iterator<Item = (TextKey, u64)> {
+        self.texts.iter().filter_map(move |(row, terms)| {
+            Some((TextKey::new(first + row.filter, row.look, &row.value)?, *terms))
+        })
     }
 
-    fn filter(&mut self, terms: &Terms, known: &mut HashMap<Set, u32>) -> Filter {
-        let mut filter = Filter::default();
-        if terms.any.len() > TERMS_MAX {
-            // One term without tests: everything.
-            filter.count = 1;
-            return filter;
+    pub fn path_keys(&self, first: u16) -> impl Iterator<Item = (PathKey, u64)> {
+        let key = move |row: &Row<Box<[u8]>>| PathKey::new((first + row.filter).into(), &row.value);
+        self.paths.iter().map(move |(row, terms)| (key(row), *terms))
+    }
+
+    pub fn network_keys(&self, first: u16) -> impl Iterator<Item = (NetworkKey, u64)> {
+        self.networks.iter().map(move |(row, terms)| {
+            let (version, address, bits) = row.value.plain();
+            (NetworkKey::new(first + row.filter, row.look, version, address, bits), *terms)
+        })
+    }
+
+    /// The filter's number, and whether a limit made it let more through.
+    fn add(&mut self, terms: &Terms) -> (u16, bool) {
+        let number = u16::try_from(self.filters.len()).unwrap_or(u16::MAX);
+        let mut terms: Vec<Term> = terms.any.clone();
+        let mut is_wide = fit(&mut terms);
+        let mut filter = Filter { terms: every(terms.len()), ..Filter::default() };
+        for number in Number::ALL {
+            is_wide |= steps(number, &terms, &mut filter.numbers[number as usize]);
         }
-        for (own, term) in filter.terms.iter_mut().zip(&terms.any) {
-            filter.count += 1;
-            let plain = term.0.iter().filter_map(|test| self.test(test, known));
-            for (slot, test) in own.tests.iter_mut().zip(plain).take(TESTS_MAX) {
-                own.count += 1;
-                *slot = test;
+        for flags in Flags::ALL {
+            is_wide |= masks(flags, &terms, &mut filter.flags[flags as usize]);
+        }
+        for look in Look::ALL {
+            let tests = Tests::about(Fact::Look(look), &terms);
+            if tests.is_empty() {
+                continue;
+            }
+            let looked = &mut filter.looks[look as usize];
+            match self.look_up(number, look, &tests) {
+                Some(found) => *looked = found,
+                None => is_wide = true,
             }
         }
-        filter
+        self.filters.push(filter);
+        (number, is_wide)
     }
 
-    /// The plain test; none when it is beyond a limit.
-    fn test(&mut self, test: &Test, known: &mut HashMap<Set, u32>) -> Option<Plain> {
-        let mut plain = Plain {
-            fact: test.fact as u8,
-            how: How::Intervals as u8,
-            absent: test.absent.into(),
-            ..Plain::default()
-        };
-        let (how, inverted, set) = match &test.look {
-            Look::Numbers(numbers) => {
-                let mut numbers = numbers.clone();
-                numbers.widen(INTERVALS_MAX);
-                for (slot, interval) in plain.intervals.iter_mut().zip(numbers.iter()) {
-                    plain.argument += 1;
-                    *slot = interval;
+    /// Adds the rows of one look; none if there is no room for them, and it is not asked for.
+    fn look_up(&mut self, filter: u16, look: Look, tests: &Tests<'_>) -> Option<Looked> {
+        let row = |value| Row { filter, look, value };
+        match look {
+            Look::Remote | Look::Local => {
+                let networks: BTreeSet<Network> = tests.networks().copied().collect();
+                if self.networks.len() + networks.len() > share(NETWORKS_MAX) {
+                    return None;
                 }
-                return Some(plain);
+                for network in networks {
+                    self.networks.insert(
+                        row_of(filter, look, network),
+                        tests.left(|test| test.has_network(&network)),
+                    );
+                }
             }
-            Look::Bits { bits, inverted } => {
-                plain.bits = *bits;
-                (plain.how, plain.inverted) = (How::Bits as u8, (*inverted).into());
-                return Some(plain);
+            Look::Path => {
+                let texts: BTreeSet<&Box<[u8]>> = tests.texts().collect();
+                if self.paths.len() + texts.len() > share(PATHS_MAX) {
+                    return None;
+                }
+                for text in texts {
+                    let left = tests.left(|test| test.has_beginning_of(text));
+                    self.paths.insert(row(text.clone()), left);
+                }
             }
-            Look::Texts { how, texts, inverted } => {
-                (*how, *inverted, Set::Texts(*how, texts.clone()))
+            Look::Name | Look::Leaf | Look::Directory => {
+                let texts: BTreeSet<&Box<[u8]>> = tests.texts().collect();
+                if self.texts.len() + texts.len() > share(TEXTS_MAX) {
+                    return None;
+                }
+                for text in texts {
+                    let left = tests.left(|test| test.has_text(text));
+                    self.texts.insert(row(text.clone()), left);
+                }
             }
-            Look::Networks { networks, inverted } => {
-                (How::Network, *inverted, Set::Networks(networks.clone()))
-            }
-        };
-        if set.len() > ITEMS_MAX {
-            return None;
         }
-        let next = u32::try_from(self.sets.len()).ok()?;
-        plain.argument = *known.entry(set.clone()).or_insert(next);
-        if plain.argument == next {
-            self.sets.push(set);
-        }
-        (plain.how, plain.inverted) = (how as u8, inverted.into());
-        Some(plain)
+        Some(Looked { asking: tests.asking(), missed: tests.left(|_| false) })
     }
 }
 
-impl Set {
-    fn len(&self) -> usize {
-        match self {
-            Self::Texts(_, texts) => texts.len(),
-            Self::Networks(networks) => networks.len(),
+fn row_of<T>(filter: u16, look: Look, value: T) -> Row<T> {
+    Row { filter, look, value }
+}
+
+/// A bit for each of so many terms.
+fn every(terms: usize) -> u64 {
+    (0..terms).fold(0, |all, term| all | 1 << term)
+}
+
+/// Takes out what has no place in a table; whether that lets more through.
+fn fit(terms: &mut [Term]) -> bool {
+    let mut is_wide = false;
+    for term in terms {
+        term.0.retain_mut(|test| {
+            let Of::Texts { look, texts, inverted } = &mut test.of else { return true };
+            let most = match look {
+                Look::Path => PATH_MAX,
+                _ => TEXT_MAX,
+            };
+            // The kernel cuts names, so that nothing is called anything longer.
+            let is_name = *look == Look::Name;
+            texts.retain(|text| !(is_name && text.len() >= COMM_LEN));
+            let is_long = |text: &[u8]| text.len() > most;
+            let has_long = texts.iter().any(|text| is_long(text));
+            is_wide |= has_long;
+            if *inverted {
+                texts.retain(|text| !is_long(text));
+            }
+            *inverted || !has_long
+        });
+    }
+    is_wide
+}
+
+/// The tests of one fact, with the number of the term that each belongs to.
+struct Tests<'a> {
+    terms: usize,
+    tests: Vec<(usize, &'a Test)>,
+}
+
+impl<'a> Tests<'a> {
+    fn about(fact: Fact, terms: &'a [Term]) -> Self {
+        let each = terms.iter().enumerate();
+        let tests = each.flat_map(|(term, own)| own.0.iter().map(move |test| (term, test)));
+        Self { terms: terms.len(), tests: tests.filter(|(_, test)| test.fact() == fact).collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tests.is_empty()
+    }
+
+    /// The terms that have a test.
+    fn asking(&self) -> u64 {
+        self.tests.iter().fold(0, |all, (term, _)| all | 1 << term)
+    }
+
+    /// The terms whose tests all pass.
+    fn left(&self, has: impl Fn(&Test) -> bool) -> u64 {
+        let passes = |test: &Test| has(test) != test.is_inverted();
+        let failed = self.tests.iter().filter(|(_, test)| !passes(test));
+        failed.fold(every(self.terms), |left, (term, _)| left & !(1 << term))
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &'a Box<[u8]>> {
+        self.tests
+            .iter()
+            .flat_map(|(_, test)| match &test.of {
+                Of::Texts { texts, .. } => Some(texts),
+                _ => None,
+            })
+            .flatten()
+    }
+
+    fn networks(&self) -> impl Iterator<Item = &'a Network> {
+        self.tests
+            .iter()
+            .filter_map(|(_, test)| match &test.of {
+                Of::Networks { networks, .. } => Some(networks),
+                _ => None,
+            })
+            .flatten()
+    }
+
+    fn intervals(&self) -> impl Iterator<Item = &'a Intervals> {
+        self.tests.iter().filter_map(|(_, test)| match &test.of {
+            Of::Number(_, numbers) => Some(numbers),
+            _ => None,
+        })
+    }
+}
+
+impl Test {
+    fn is_inverted(&self) -> bool {
+        match self.of {
+            Of::Number(..) => false,
+            Of::Flags { inverted, .. }
+            | Of::Texts { inverted, .. }
+            | Of::Networks { inverted, .. } => inverted,
         }
     }
 
     fn has_text(&self, text: &[u8]) -> bool {
-        let Self::Texts(how, texts) = self else { return false };
-        match how {
-            How::Prefix => texts.iter().any(|prefix| text.starts_with(prefix)),
-            How::Suffix => texts.iter().any(|suffix| text.ends_with(suffix)),
-            _ => texts.contains(text),
-        }
+        matches!(&self.of, Of::Texts { texts, .. } if texts.contains(text))
     }
 
-    fn has_address(&self, address: IpAddr) -> bool {
-        match self {
-            Self::Texts(..) => false,
-            Self::Networks(networks) => networks.iter().any(|network| network.contains(address)),
-        }
+    /// Whether one of its texts is the beginning of this one.
+    fn has_beginning_of(&self, text: &[u8]) -> bool {
+        let Of::Texts { texts, .. } = &self.of else { return false };
+        texts.iter().any(|own| text.starts_with(own))
     }
-}
 
-/// The facts of an event that rules can be evaluated on too.
-pub struct HostFacts<'a, S> {
-    source: &'a S,
-    sets: &'a [Set],
-}
-
-/// A field's value, whatever its type.
-enum Read {
-    Number(i64),
-    Text(Vec<u8>),
-    Address(IpAddr),
-}
-
-impl<S: Source> HostFacts<'_, S> {
-    fn read(&self, field: &str) -> Known<Read> {
-        let Ok(operand) = Operand::parse(field, None) else { return Known::No };
-        let mut read = Known::Absent;
-        operand.read(self.source, &mut |value| {
-            read = match value {
-                Value::Number(number) => i64::try_from(number)
-                    .map_or(Known::No, |number| Known::Is(Read::Number(number))),
-                Value::Bool(bool) => Known::Is(Read::Number(bool.into())),
-                Value::Bytes(bytes) => Known::Is(Read::Text(bytes.to_vec())),
-                Value::Ip(address) => Known::Is(Read::Address(address)),
-                Value::Double(_) => Known::No,
-            };
-        });
-        read
+    fn has_network(&self, network: &Network) -> bool {
+        let Of::Networks { networks, .. } = &self.of else { return false };
+        networks.iter().any(|own| own.has(network))
     }
 }
 
-impl<S: Source> Facts for HostFacts<'_, S> {
-    fn number(&self, fact: Fact) -> Known<i64> {
-        let read = match self.read(field(fact, How::Whole)) {
-            Known::No => return Known::No,
-            // Sockets without an end have one all the same for fields of either end.
-            Known::Absent if matches!(fact, Fact::RemotePort | Fact::LocalPort) => {
-                return Known::No;
-            }
-            Known::Absent => return Known::Absent,
-            Known::Is(read) => read,
+/// Which terms each number leaves; true when intervals had to be joined.
+fn steps(number: Number, terms: &[Term], to: &mut Steps) -> bool {
+    let tests = Tests::about(Fact::Number(number), terms);
+    if tests.is_empty() {
+        return false;
+    }
+    let edges = tests
+        .intervals()
+        .flat_map(Intervals::iter)
+        .flat_map(|(low, high)| [Some(low), high.checked_add(1)].into_iter().flatten());
+    let left = |number: i64| {
+        tests.left(|test| matches!(&test.of, Of::Number(_, numbers) if numbers.has(number)))
+    };
+    let edges: BTreeSet<i64> = edges.filter(|edge| *edge != i64::MIN).collect();
+    let mut pieces: Vec<Step> = vec![Step { from: i64::MIN, terms: left(i64::MIN) }];
+    pieces.extend(edges.into_iter().map(|from| Step { from, terms: left(from) }));
+    pieces.dedup_by(|next, piece| next.terms == piece.terms);
+    let is_wide = pieces.len() - 1 > STEPS_MAX;
+    while pieces.len() - 1 > STEPS_MAX {
+        let gain = |at: &usize| (pieces[*at].terms ^ pieces[at + 1].terms).count_ones();
+        let Some(at) = (0..pieces.len() - 1).min_by_key(gain) else { break };
+        pieces[at].terms |= pieces[at + 1].terms;
+        pieces.remove(at + 1);
+    }
+    to.first = pieces[0].terms;
+    for (slot, piece) in to.rest.iter_mut().zip(&pieces[1..]) {
+        to.count += 1;
+        *slot = *piece;
+    }
+    is_wide
+}
+
+/// Which terms bits leave; true when there is no room for all that is asked.
+fn masks(flags: Flags, terms: &[Term], to: &mut Masks) -> bool {
+    let tests = Tests::about(Fact::Flags(flags), terms);
+    let asked = |test: &Test| match test.of {
+        Of::Flags { bits, .. } => bits,
+        _ => 0,
+    };
+    let bits: BTreeSet<u64> = tests.tests.iter().map(|(_, test)| asked(test)).collect();
+    for (slot, bits) in to.masks.iter_mut().zip(&bits) {
+        to.count += 1;
+        // A test of other bits passes here.
+        let left = |is_set: bool| {
+            tests.left(|test| if asked(test) == *bits { is_set } else { !test.is_inverted() })
         };
-        match (fact, read) {
-            (_, Read::Number(number)) => Known::Is(number),
-            (Fact::FileType, Read::Text(text)) => match *text {
-                [byte] => Known::Is(byte.into()),
-                _ => Known::No,
-            },
-            (Fact::InContainer, Read::Text(text)) => Known::Is((*text != *b"host").into()),
-            (Fact::Flags, Read::Text(text)) => bits_of(&text, b'|', flags_with),
-            (Fact::Effective | Fact::Permitted, Read::Text(text)) => {
-                bits_of(&text, b' ', capabilities_with)
-            }
-            _ => Known::No,
-        }
+        *slot = Mask { bits: *bits, any: left(true), none: left(false) };
     }
-
-    fn in_set(&self, fact: Fact, how: How, set: u32) -> Known<bool> {
-        let set = usize::try_from(set).ok().and_then(|set| self.sets.get(set));
-        let Some(set) = set else { return Known::No };
-        match self.read(field(fact, how)) {
-            Known::Is(Read::Text(text)) => Known::Is(set.has_text(&text)),
-            Known::Is(Read::Address(address)) => Known::Is(set.has_address(address)),
-            Known::Absent if !matches!(fact, Fact::Remote | Fact::Local) => Known::Absent,
-            _ => Known::No,
-        }
-    }
+    bits.len() > MASKS_MAX
 }
 
-/// The bits whose names a text joins; not known when it holds another.
-fn bits_of(text: &[u8], separator: u8, with: fn(u64, &mut Vec<u8>) -> bool) -> Known<i64> {
-    let access: [&[u8]; 5] = [b"", b"O_RDONLY", b"O_WRONLY", b"O_RDWR", b"O_NONE"];
-    let mut bits = 0_u64;
-    for name in text.split(|byte| *byte == separator).filter(|name| !access.contains(name)) {
-        let bit = (0..64).map(|bit| 1_u64 << bit).find(|bit| {
-            let mut own = Vec::new();
-            with(*bit, &mut own) && *own == *name
-        });
-        let Some(bit) = bit else { return Known::No };
-        bits |= bit;
+/// The index of an event type in the kernel's tables; none where events of this type all pass, because
+/// more than rules depend on them.
+pub fn index_of(event_type: &str) -> Option<u32> {
+    use sensor_common::call::Filter as Reported;
+    use sensor_common::call::table::CALLS;
+    use sensor_common::open::Call;
+    const OPENS: [Call; 4] = [Call::Open, Call::Openat, Call::Openat2, Call::Creat];
+    if let Some(call) = OPENS.into_iter().find(|call| call.name() == event_type) {
+        return Some(filter::of_open(call));
     }
-    Known::Is(bits.cast_signed())
-}
-
-/// The field that says the same to rules.
-pub fn field(fact: Fact, how: How) -> &'static str {
-    match fact {
-        Fact::Result => "evt.rawres",
-        Fact::OpenRead => "evt.is_open_read",
-        Fact::OpenWrite => "evt.is_open_write",
-        Fact::OpenExec => "evt.is_open_exec",
-        Fact::Flags => "evt.arg.flags",
-        Fact::Descriptor => "fd.num",
-        Fact::FileType => "fd.typechar",
-        Fact::InContainer => "container.id",
-        Fact::User => "user.uid",
-        Fact::Group => "group.gid",
-        Fact::LoginUser => "user.loginuid",
-        Fact::NamespacePid => "proc.vpid",
-        Fact::Effective => "thread.cap_effective",
-        Fact::Permitted => "thread.cap_permitted",
-        Fact::RemotePort => "fd.rport",
-        Fact::LocalPort => "fd.lport",
-        Fact::Remote => "fd.rip",
-        Fact::Local => "fd.lip",
-        Fact::Path => match how {
-            How::Directory => "fd.directory",
-            How::LastComponent => "fd.filename",
-            _ => "fd.name",
-        },
-        Fact::Name => "proc.name",
-        Fact::Executable => "proc.exepath",
+    if event_type == "connect" {
+        return Some(filter::of_connect());
     }
-}
-
-/// For messages: a number's intervals.
-pub fn interval(interval: Interval) -> String {
-    let Interval { low, high } = interval;
-    match (low, high) {
-        (low, high) if low == high => low.to_string(),
-        (i64::MIN, i64::MAX) => "any".to_owned(),
-        (i64::MIN, high) => format!("≤ {high}"),
-        (low, i64::MAX) => format!("≥ {low}"),
-        (low, high) => format!("{low} to {high}"),
-    }
+    let (row, call) = (0..).zip(CALLS).find(|(_, row)| row.name == event_type)?;
+    // Where a process is, and what hosts are called.
+    let is_state =
+        matches!(call.name, "chdir" | "fchdir") || call.filter == Reported::FirstReceived;
+    (!is_state).then(|| filter::of_call(row))
 }

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod intervals;
 pub mod lower;
+pub mod host;
 pub mod show;
 pub mod terms;
 
@@ -37,14 +38,12 @@ impl Pushdown {
     pub fn of_type(ruleset: &Ruleset, event_type: &'static str) -> Self {
         let mut known = HashMap::new();
         let rules = ruleset.conditions(event_type).iter().map(|(rule, node)| {
-            let mut terms = of_node(ruleset.program(), *node, event_type, &mut known).holds;
-            terms.fit();
+            let terms = of_node(ruleset.program(), *node, event_type, &mut known).holds;
             (ruleset.rules()[*rule].name.to_string(), terms)
         });
         let rules: Vec<_> = rules.collect();
         let all = rules.iter().map(|(_, terms)| terms.clone());
-        let mut terms = all.fold(Terms::nothing(), Terms::or);
-        terms.fit();
+        let terms = all.fold(Terms::nothing(), Terms::or);
         Self { event_type, terms, rules }
     }
 

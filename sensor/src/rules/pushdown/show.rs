@@ -1,13 +1,14 @@
 //! What is pushed down, for people.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
-use sensor_common::filter::{Fact, How};
+use sensor_common::filter::{Flags, Look, Number};
 
+use crate::fields::names;
 use crate::rules::pushdown::Pushdown;
-use crate::rules::pushdown::lower::{field, interval};
-use crate::rules::pushdown::terms::{Look, Term, Terms, Test};
+use crate::rules::pushdown::host::{field_of_flags, field_of_look, field_of_number};
+use crate::rules::pushdown::intervals::Intervals;
+use crate::rules::pushdown::terms::{Of, Term, Terms, Test};
 
 /// Texts of one set that are shown.
 const TEXTS_SHOWN: usize = 6;
@@ -17,6 +18,11 @@ impl Pushdown {
     pub fn of_rule(&self, rule: &str) -> Option<&dyn fmt::Display> {
         let (_, terms) = self.rules.iter().find(|(own, _)| own == rule)?;
         Some(terms)
+    }
+
+    /// The guessed share of events that passes, in percent.
+    pub fn percent(&self) -> f64 {
+        self.terms.share() * 100.0
     }
 }
 
@@ -62,61 +68,113 @@ impl fmt::Display for Term {
 
 impl fmt::Display for Test {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.look {
-            Look::Numbers(numbers) => {
-                let numbers: Vec<String> = numbers.iter().map(interval).collect();
-                let meaning = match (self.fact, &*numbers) {
-                    (Fact::InContainer, [one]) if one == "0" => "= host".to_owned(),
-                    (Fact::InContainer, [one]) if one == "1" => "!= host".to_owned(),
-                    (Fact::OpenRead | Fact::OpenWrite | Fact::OpenExec, [one]) if one == "0" => {
-                        "= false".to_owned()
-                    }
-                    (Fact::OpenRead | Fact::OpenWrite | Fact::OpenExec, [one]) if one == "1" => {
-                        "= true".to_owned()
-                    }
-                    (Fact::FileType, _) => characters(&numbers),
-                    _ => numbers.join(" or "),
-                };
-                write!(out, "{} {meaning}", field(self.fact, How::Whole))?;
+        let not = |inverted: bool| if inverted { "not " } else { "" };
+        match &self.of {
+            Of::Number(number, numbers) => {
+                write!(out, "{} {}", field_of_number(*number), number_text(*number, numbers))?;
             }
-            Look::Bits { bits, inverted } => {
-                let not = if *inverted { "not " } else { "" };
-                write!(out, "{not}{} has any of {bits:#x}", field(self.fact, How::Whole))?;
+            Of::Flags { flags, bits, inverted } => {
+                let bits = bits_text(*flags, *bits);
+                write!(out, "{}{} has {bits}", not(*inverted), field_of_flags(*flags))?;
             }
-            Look::Texts { how, texts, inverted } => {
-                let not = if *inverted { "not " } else { "" };
-                let verb = match how {
-                    How::Prefix => "startswith",
-                    How::Suffix => "endswith",
-                    _ => "in",
-                };
-                let texts = texts.iter().map(|text| text.escape_ascii().to_string());
-                let list = shown(texts.collect());
-                write!(out, "{not}{} {verb} ({list})", field(self.fact, *how))?;
+            Of::Texts { look, texts, inverted } => {
+                write!(out, "{}{}", not(*inverted), field_of_look(*look))?;
+                let texts = texts.iter().map(|text| &**text);
+                out.write_str(&if *look == Look::Path { paths(texts) } else { list("in", texts) })?;
             }
-            Look::Networks { networks, inverted } => {
-                let not = if *inverted { "not " } else { "" };
-                let networks: BTreeSet<String> = networks.iter().map(ToString::to_string).collect();
-                write!(out, "{not}{} in ({})", field(self.fact, How::Network), shown(networks))?;
+            Of::Networks { look, networks, inverted } => {
+                write!(out, "{}{}", not(*inverted), field_of_look(*look))?;
+                let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+                let networks = networks.iter().map(String::as_bytes);
+                out.write_str(&list("in", networks))?;
             }
         }
-        let often = matches!(self.fact, Fact::Result | Fact::FileType | Fact::Descriptor);
+        let often = matches!(
+            self.of,
+            Of::Number(Number::Result | Number::FileType | Number::Descriptor, _)
+        );
         if self.absent && often { out.write_str(" (or null)") } else { Ok(()) }
     }
 }
 
-fn shown(texts: BTreeSet<String>) -> String {
-    let more = texts.len().saturating_sub(TEXTS_SHOWN);
-    let mut list: Vec<String> = texts.into_iter().take(TEXTS_SHOWN).collect();
-    if more > 0 {
-        list.push(format!("{more} more"));
+/// Whole paths, and what others begin with.
+fn paths<'a>(texts: impl Iterator<Item = &'a [u8]>) -> String {
+    let (whole, beginnings): (Vec<_>, Vec<_>) = texts.partition(|text| text.ends_with(b"\0"));
+    let whole = whole.into_iter().map(|text| text.strip_suffix(b"\0").unwrap_or(text));
+    match (whole.len(), beginnings.len()) {
+        (_, 0) => list("in", whole),
+        (0, _) => list("startswith", beginnings.into_iter()),
+        _ => list("in", whole) + " or" + &list("startswith", beginnings.into_iter()),
     }
-    list.join(", ")
+}
+
+fn list<'a>(verb: &str, texts: impl Iterator<Item = &'a [u8]>) -> String {
+    let texts: Vec<String> = texts.map(|text| text.escape_ascii().to_string()).collect();
+    let more = texts.len().saturating_sub(TEXTS_SHOWN);
+    let mut shown: Vec<String> = texts.into_iter().take(TEXTS_SHOWN).collect();
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    format!(" {verb} ({})", shown.join(", "))
+}
+
+fn number_text(number: Number, numbers: &Intervals) -> String {
+    let all: Vec<(i64, i64)> = numbers.iter().collect();
+    match (number, &*all) {
+        (Number::InContainer, [(0, 0)]) => "= host".to_owned(),
+        (Number::InContainer, [(1, 1)]) => "!= host".to_owned(),
+        (Number::OpenRead | Number::OpenWrite | Number::OpenExec, [(0, 0)]) => "= false".to_owned(),
+        (Number::OpenRead | Number::OpenWrite | Number::OpenExec, [(1, 1)]) => "= true".to_owned(),
+        (Number::FileType, _) => characters(&all),
+        (Number::Result, _) => all.iter().map(result).collect::<Vec<_>>().join(" or "),
+        _ => all.iter().map(interval).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+/// A number's interval.
+fn interval((low, high): &(i64, i64)) -> String {
+    match (*low, *high) {
+        (low, high) if low == high => low.to_string(),
+        (i64::MIN, i64::MAX) => "any".to_owned(),
+        (i64::MIN, high) => format!("≤ {high}"),
+        (low, i64::MAX) => format!("≥ {low}"),
+        (low, high) => format!("{low} to {high}"),
+    }
+}
+
+/// The same, where an error has a name.
+fn result(one: &(i64, i64)) -> String {
+    let (low, high) = *one;
+    if low != high || low >= 0 {
+        return interval(one);
+    }
+    let mut name = Vec::new();
+    names::errno(low.unsigned_abs(), &mut name);
+    String::from_utf8_lossy(&name).into_owned()
 }
 
 /// Numbers of bytes as the characters that they are.
-fn characters(numbers: &[String]) -> String {
-    let one = |number: &String| number.parse::<u8>().map(|byte| char::from(byte).to_string());
-    let characters: Result<Vec<String>, _> = numbers.iter().map(one).collect();
-    characters.map_or_else(|_| numbers.join(" or "), |own| format!("in ({})", own.join(", ")))
+fn characters(numbers: &[(i64, i64)]) -> String {
+    let one = |(low, high): &(i64, i64)| {
+        u8::try_from(*low).ok().filter(|_| low == high).map(|byte| char::from(byte).to_string())
+    };
+    match numbers.iter().map(one).collect::<Option<Vec<String>>>() {
+        Some(own) => format!("in ({})", own.join(", ")),
+        None => numbers.iter().map(interval).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+/// The names of the bits, any of which is asked for.
+fn bits_text(flags: Flags, bits: u64) -> String {
+    let name = |bit: u32| {
+        let mut name = Vec::new();
+        let bit = 1_u64 << bit;
+        let is_known = match flags {
+            Flags::Open => super::check::flags_with(bit, &mut name),
+            Flags::Effective | Flags::Permitted => super::check::capabilities_with(bit, &mut name),
+        };
+        if is_known { String::from_utf8_lossy(&name).into_owned() } else { format!("{bit:#x}") }
+    };
+    let names: Vec<String> = (0..u64::BITS).filter(|bit| bits >> bit & 1 != 0).map(name).collect();
+    if names.is_empty() { "none of any".to_owned() } else { names.join(" or ") }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sensor_common::filter::{Fact, How, TERMS_MAX, TESTS_MAX};
+use sensor_common::filter::{Flags, Look, Number, TERMS_MAX};
 
 use crate::rules::network::Network;
 use crate::rules::pushdown::intervals::Intervals;
@@ -11,18 +11,40 @@ use crate::rules::pushdown::intervals::Intervals;
 /// One test of one fact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Test {
-    pub fact: Fact,
-    pub look: Look,
+    pub of: Of,
     /// What it is where the event has no such thing.
     pub absent: bool,
 }
 
+/// The fact, and what of it passes; all but what is named where it is inverted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Look {
-    Numbers(Intervals),
-    Bits { bits: u64, inverted: bool },
-    Texts { how: How, texts: BTreeSet<Box<[u8]>>, inverted: bool },
-    Networks { networks: BTreeSet<Network>, inverted: bool },
+pub enum Of {
+    Number(Number, Intervals),
+    /// Has one of them.
+    Flags {
+        flags: Flags,
+        bits: u64,
+        inverted: bool,
+    },
+    /// Is one of them; a path begins with one of them, where a NUL stands behind its end.
+    Texts {
+        look: Look,
+        texts: BTreeSet<Box<[u8]>>,
+        inverted: bool,
+    },
+    Networks {
+        look: Look,
+        networks: BTreeSet<Network>,
+        inverted: bool,
+    },
+}
+
+/// What a test is about, without what passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    Number(Number),
+    Flags(Flags),
+    Look(Look),
 }
 
 /// All of its tests, sorted; none is everything.
@@ -38,30 +60,38 @@ pub struct Terms {
 }
 
 /// Terms while a rule's condition is taken apart; more are joined at once.
-const WORKING_MAX: usize = 4 * TERMS_MAX;
+const WORKING_MAX: usize = TERMS_MAX;
 
 impl Test {
+    pub fn fact(&self) -> Fact {
+        match &self.of {
+            Of::Number(number, _) => Fact::Number(*number),
+            Of::Flags { flags, .. } => Fact::Flags(*flags),
+            Of::Texts { look, .. } | Of::Networks { look, .. } => Fact::Look(*look),
+        }
+    }
+
     #[must_use]
     pub fn negated(&self) -> Self {
         let mut negated = Self { absent: !self.absent, ..self.clone() };
-        match &mut negated.look {
-            Look::Numbers(numbers) => *numbers = numbers.complement(),
-            Look::Bits { inverted, .. }
-            | Look::Texts { inverted, .. }
-            | Look::Networks { inverted, .. } => *inverted = !*inverted,
+        match &mut negated.of {
+            Of::Number(_, numbers) => *numbers = numbers.complement(),
+            Of::Flags { inverted, .. }
+            | Of::Texts { inverted, .. }
+            | Of::Networks { inverted, .. } => *inverted = !*inverted,
         }
         negated
     }
 
     fn is_always(&self) -> bool {
-        self.absent && matches!(&self.look, Look::Numbers(numbers) if numbers.is_everything())
+        self.absent && matches!(&self.of, Of::Number(_, numbers) if numbers.is_everything())
     }
 
     fn is_never(&self) -> bool {
-        let has_none = match &self.look {
-            Look::Numbers(numbers) => numbers.is_empty(),
-            Look::Texts { texts, inverted: false, .. } => texts.is_empty(),
-            Look::Networks { networks, inverted: false } => networks.is_empty(),
+        let has_none = match &self.of {
+            Of::Number(_, numbers) => numbers.is_empty(),
+            Of::Texts { texts, inverted: false, .. } => texts.is_empty(),
+            Of::Networks { networks, inverted: false, .. } => networks.is_empty(),
             _ => false,
         };
         has_none && !self.absent
@@ -69,43 +99,44 @@ impl Test {
 
     /// One test for both, where there is one that says exactly that.
     fn and(&self, other: &Self) -> Option<Self> {
-        let look = match (&self.look, &other.look) {
-            (Look::Numbers(one), Look::Numbers(other)) => Look::Numbers(one.intersection(other)),
-            _ => self.combined(other, Join::And)?,
-        };
-        Some(Self { fact: self.fact, look, absent: self.absent && other.absent })
+        let of = self.joined(other, Join::And)?;
+        Some(Self { of, absent: self.absent && other.absent })
     }
 
     /// One test for either, where there is one that says exactly that.
     fn or(&self, other: &Self) -> Option<Self> {
-        let look = match (&self.look, &other.look) {
-            (Look::Numbers(one), Look::Numbers(other)) => Look::Numbers(one.union(other)),
-            _ => self.combined(other, Join::Or)?,
-        };
-        Some(Self { fact: self.fact, look, absent: self.absent || other.absent })
+        let of = self.joined(other, Join::Or)?;
+        Some(Self { of, absent: self.absent || other.absent })
     }
 
-    fn combined(&self, other: &Self, join: Join) -> Option<Look> {
-        match (&self.look, &other.look) {
+    fn joined(&self, other: &Self, join: Join) -> Option<Of> {
+        if self.fact() != other.fact() {
+            return None;
+        }
+        match (&self.of, &other.of) {
+            (Of::Number(number, one), Of::Number(_, other)) => Some(match join {
+                Join::And => Of::Number(*number, one.intersection(other)),
+                Join::Or => Of::Number(*number, one.union(other)),
+            }),
             (
-                Look::Texts { how, texts, inverted },
-                Look::Texts { how: how2, texts: texts2, inverted: inverted2 },
-            ) if (how, inverted) == (how2, inverted2) => {
-                let is_function = !matches!(how, How::Prefix | How::Suffix);
-                let texts = sets(texts, texts2, join, *inverted, is_function)?;
-                Some(Look::Texts { how: *how, texts, inverted: *inverted })
+                Of::Texts { look, texts, inverted },
+                Of::Texts { texts: texts2, inverted: inverted2, .. },
+            ) if inverted == inverted2 => {
+                let texts = sets(texts, texts2, join, *inverted, *look != Look::Path)?;
+                Some(Of::Texts { look: *look, texts, inverted: *inverted })
             }
             (
-                Look::Networks { networks, inverted },
-                Look::Networks { networks: networks2, inverted: inverted2 },
+                Of::Networks { look, networks, inverted },
+                Of::Networks { networks: networks2, inverted: inverted2, .. },
             ) if inverted == inverted2 => {
                 let networks = sets(networks, networks2, join, *inverted, false)?;
-                Some(Look::Networks { networks, inverted: *inverted })
+                Some(Of::Networks { look: *look, networks, inverted: *inverted })
             }
-            (Look::Bits { bits, inverted }, Look::Bits { bits: bits2, inverted: inverted2 })
-                if inverted == inverted2 && *inverted == (join == Join::And) =>
-            {
-                Some(Look::Bits { bits: bits | bits2, inverted: *inverted })
+            (
+                Of::Flags { flags, bits, inverted },
+                Of::Flags { bits: bits2, inverted: inverted2, .. },
+            ) if inverted == inverted2 && *inverted == (join == Join::And) => {
+                Some(Of::Flags { flags: *flags, bits: bits | bits2, inverted: *inverted })
             }
             _ => None,
         }
@@ -113,27 +144,20 @@ impl Test {
 
     /// True when whatever passes this test passes the other.
     fn implies(&self, other: &Self) -> bool {
-        self.fact == other.fact && self.or(other).is_some_and(|either| either == *other)
+        self.or(other).is_some_and(|either| either == *other)
     }
 
     /// The share of events that is guessed to pass: for choices between terms, and for people.
     fn share(&self) -> f64 {
-        match (&self.look, self.fact) {
-            (Look::Texts { inverted: true, .. } | Look::Networks { inverted: true, .. }, _) => 0.95,
-            (Look::Texts { how: How::Prefix | How::Suffix, .. }, _) => 0.05,
-            (Look::Texts { .. }, _) => 0.02,
-            (Look::Networks { .. }, _) => 0.3,
-            (Look::Bits { inverted, .. }, _) => {
-                if *inverted {
-                    0.8
-                } else {
-                    0.2
-                }
-            }
-            (Look::Numbers(_), Fact::OpenWrite | Fact::OpenExec) => 0.2,
-            (Look::Numbers(_), Fact::Result | Fact::Descriptor) => 0.7,
-            (Look::Numbers(_), Fact::OpenRead | Fact::FileType) => 0.9,
-            (Look::Numbers(_), _) => 0.5,
+        match &self.of {
+            Of::Texts { inverted: true, .. } | Of::Networks { inverted: true, .. } => 0.95,
+            Of::Texts { .. } => 0.02,
+            Of::Networks { .. } => 0.3,
+            Of::Flags { inverted: true, .. } => 0.8,
+            Of::Flags { .. } | Of::Number(Number::OpenWrite | Number::OpenExec, _) => 0.2,
+            Of::Number(Number::Result | Number::Descriptor, _) => 0.7,
+            Of::Number(Number::OpenRead | Number::FileType, _) => 0.9,
+            Of::Number(..) => 0.5,
         }
     }
 }
@@ -167,10 +191,7 @@ impl Term {
     fn of(tests: impl IntoIterator<Item = Test>) -> Option<Self> {
         let mut all: Vec<Test> = Vec::new();
         for test in tests {
-            let known = all.iter().enumerate().find_map(|(at, own)| {
-                let both = (own.fact == test.fact).then(|| own.and(&test)).flatten()?;
-                Some((at, both))
-            });
+            let known = all.iter().enumerate().find_map(|(at, own)| Some((at, own.and(&test)?)));
             match known {
                 Some((at, both)) => all[at] = both,
                 None => all.push(test),
@@ -197,30 +218,15 @@ impl Term {
         };
         let (here, there) = (only_here(self, other), only_here(other, self));
         let ([here], [there]) = (&*here, &*there) else { return None };
-        let either = (here.fact == there.fact).then(|| here.or(there)).flatten()?;
+        let either = here.or(there)?;
         let rest = self.0.iter().filter(|test| *test != here).cloned();
         Self::of(rest.chain([either]))
     }
 
     /// A term that both imply: what they have in common.
     fn hull(&self, other: &Self) -> Self {
-        let common = self.0.iter().filter_map(|own| {
-            let mut matching = other.0.iter().filter(|test| test.fact == own.fact);
-            matching.find_map(|test| own.or(test))
-        });
+        let common = self.0.iter().filter_map(|own| other.0.iter().find_map(|test| own.or(test)));
         Self::of(common).unwrap_or_default()
-    }
-
-    /// Drops the tests that refuse least, until so many are left.
-    fn shorten(&mut self) -> bool {
-        let is_long = self.0.len() > TESTS_MAX;
-        while self.0.len() > TESTS_MAX {
-            let widest = (0..self.0.len())
-                .max_by(|one, other| self.0[*one].share().total_cmp(&self.0[*other].share()));
-            let Some(widest) = widest else { break };
-            self.0.remove(widest);
-        }
-        is_long
     }
 }
 
@@ -270,21 +276,6 @@ impl Terms {
         }
         both.limit(WORKING_MAX);
         both
-    }
-
-    /// Brings it into the kernel's limits.
-    pub fn fit(&mut self) {
-        for term in &mut self.any {
-            self.widened |= term.shorten();
-        }
-        let terms = std::mem::take(&mut self.any);
-        for term in terms {
-            self.add(term);
-        }
-        self.limit(TERMS_MAX);
-        for term in &mut self.any {
-            self.widened |= term.shorten();
-        }
     }
 
     /// The share of events that is guessed to pass.
