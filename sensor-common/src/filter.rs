@@ -21,6 +21,8 @@ pub const TEXT_MAX: usize = 60;
 pub const PATH_MAX: usize = 120;
 /// Filters of one ruleset; there is room for two rulesets, one of which is on its way in or out.
 pub const FILTERS_MAX: usize = 32;
+/// Numbers of filters; 0 is none.
+pub const SLOTS: u32 = 1 + 2 * FILTERS_MAX as u32;
 /// Rows of the tables that texts, paths and networks of all filters are looked up in.
 pub const TEXTS_MAX: u32 = 8192;
 pub const PATHS_MAX: u32 = 4096;
@@ -115,6 +117,9 @@ impl Look {
 pub trait Facts {
     fn number(&self, number: Number) -> Option<i64>;
     fn flags(&self, flags: Flags) -> Option<u64>;
+    /// Called once, before directories and paths are looked up.
+    fn walk(&mut self) {}
+
     /// The terms that the row of the tables leaves which the text or address has.
     fn find(&mut self, look: Look) -> Option<Found>;
 }
@@ -204,6 +209,10 @@ impl Filter {
         // No loop: in the kernel each of these stands where its text has been read.
         let left = self.after(Look::Name, left, facts);
         let left = self.after(Look::Leaf, left, facts);
+        let walking = |look: Look| self.looks[look as usize].asking;
+        if left & (walking(Look::Directory) | walking(Look::Path)) != 0 {
+            facts.walk();
+        }
         let left = self.after(Look::Directory, left, facts);
         let left = self.after(Look::Path, left, facts);
         let left = self.after(Look::Remote, left, facts);
@@ -386,6 +395,19 @@ pub const fn of_connect() -> u32 {
 #[inline(always)]
 pub const fn of_call(row: u16) -> u32 {
     FIRST_CALL + row as u32
+}
+
+/// The event type with this index.
+pub fn name_of(event: u32) -> Option<&'static str> {
+    const OPENS: [open::Call; 4] =
+        [open::Call::Open, open::Call::Openat, open::Call::Openat2, open::Call::Creat];
+    if event == CONNECT {
+        return Some("connect");
+    }
+    if let Some(call) = OPENS.into_iter().find(|call| of_open(*call) == event) {
+        return Some(call.name());
+    }
+    Some(CALLS.get(event.checked_sub(FIRST_CALL)? as usize)?.name)
 }
 
 #[cfg(test)]

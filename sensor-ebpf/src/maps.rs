@@ -2,11 +2,12 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use sensor_common::call::Plan;
 use sensor_common::config::Config;
 use sensor_common::counters;
 use sensor_common::credentials::Identity;
+use sensor_common::filter::{self, Filter, NetworkKey, PathKey, TextKey};
 use sensor_common::function;
 use sensor_common::header::RECORD_MAX;
 use sensor_common::histogram::Histogram;
@@ -63,6 +64,33 @@ pub(crate) static PLANS: Array<Plan> = Array::with_max_entries(512, 0);
 #[map]
 pub(crate) static FLOWS: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(16_384, 0);
 
+/// Index of an event type to the number of its filter, 0 for none: one word, which the agent changes
+/// when everything that it leads to is in place.
+#[map]
+pub(crate) static FILTER_OF: Array<u32> = Array::with_max_entries(filter::EVENTS, 0);
+
+/// Filters by number: the agent writes those that no event type has.
+#[map]
+pub(crate) static FILTERS: Array<Filter> = Array::with_max_entries(filter::SLOTS, 0);
+
+/// What filters look up: the agent writes rows of filters that no event type has.
+#[map]
+pub(crate) static TEXTS: HashMap<TextKey, u64> = HashMap::with_max_entries(filter::TEXTS_MAX, 0);
+#[map]
+pub(crate) static PATHS: LpmTrie<Behind<PathKey>, u64> =
+    LpmTrie::with_max_entries(filter::PATHS_MAX, 0);
+#[map]
+pub(crate) static NETWORKS: LpmTrie<Behind<NetworkKey>, u64> =
+    LpmTrie::with_max_entries(filter::NETWORKS_MAX, 0);
+
+/// Cgroup id to whether it is a container's: the agent writes what will not change.
+#[map]
+pub(crate) static CONTAINED: HashMap<u64, u8> = HashMap::with_max_entries(16_384, 0);
+
+/// Events that no rule can match, by index of their type: probes add, the agent reads and sums.
+#[map]
+pub(crate) static FILTERED: PerCpuArray<u64> = PerCpuArray::with_max_entries(filter::EVENTS, 0);
+
 /// How often a program on a kernel function met the sensor itself, by `sensor_common::function`:
 /// those programs add, the loader reads.
 #[map]
@@ -89,6 +117,21 @@ pub(crate) struct Slot {
     /// knows nothing about it: paths that differ only in the length are the same to it.
     pub len: u64,
     pub bytes: [u8; RECORD_MAX],
+}
+
+/// What follows the length in a trie's key.
+pub(crate) type Behind<K> = <K as Trie>::Behind;
+
+pub(crate) trait Trie {
+    type Behind;
+}
+
+impl Trie for PathKey {
+    type Behind = [u8; size_of::<PathKey>() - size_of::<u32>()];
+}
+
+impl Trie for NetworkKey {
+    type Behind = [u8; size_of::<NetworkKey>() - size_of::<u32>()];
 }
 
 /// Datagrams of one socket with one peer in one direction.

@@ -17,9 +17,12 @@ use aya_ebpf::helpers::generated::{
 use sensor_common::Kind;
 use sensor_common::config::SCRATCH_SLOTS;
 use sensor_common::counters::{self, Outcome};
+use sensor_common::filter::Facts;
 use sensor_common::header::{Header, RECORD_MAX};
 
 use crate::atomic;
+use crate::filter::{Asker, count_filtered, filter_of};
+use crate::kernel::task_struct;
 use crate::maps::{BLINDED, CONFIG, COUNTERS, LAST_WAKE, RING, SCRATCH, Slot};
 use crate::scope::current_cgroup_id;
 
@@ -62,6 +65,37 @@ impl Draft {
     #[inline(always)]
     pub(crate) fn begin(kind: Kind) -> Option<Self> {
         count(kind, Outcome::Produced);
+        Self::claim(kind)
+    }
+
+    /// The same, if the filter of the event's type lets it pass; one that it refuses is counted as such.
+    #[inline(always)]
+    pub(crate) fn begin_if<F: Facts>(
+        kind: Kind,
+        event: u32,
+        task: *const task_struct,
+        facts: impl FnOnce(Asker) -> F,
+    ) -> Option<Self> {
+        let Some(draft) = Self::claim(kind) else {
+            // Without room to look anything up it might be wanted.
+            count(kind, Outcome::Produced);
+            return None;
+        };
+        if let Some((number, filter)) = filter_of(event)
+            && !filter.accepts(&mut facts(Asker::new(task, number, draft.slot)))
+        {
+            count_filtered(event);
+            draft.release();
+            return None;
+        }
+        count(kind, Outcome::Produced);
+        // SAFETY: the slot is ours until `release`.
+        unsafe { (&raw mut (*draft.slot).len).write_volatile(0) };
+        Some(draft)
+    }
+
+    #[inline(always)]
+    fn claim(kind: Kind) -> Option<Self> {
         // SAFETY: a helper without preconditions.
         let first = unsafe { bpf_get_smp_processor_id() } * SCRATCH_SLOTS;
         // Not a loop: older verifiers do not see that one over slots ends.

@@ -6,9 +6,11 @@ use crate::alert::{self, Alert, Origin};
 use crate::attribution::Attribution;
 use crate::attribution::metadata::Pod;
 use crate::event::{Event, Turn};
+use crate::probe::filter::Content;
 use crate::probe::wanted::Wanted;
 use crate::rules::priority::Priority;
 use crate::rules::program::Scratch;
+use crate::rules::pushdown::lower::{Tables, index_of};
 use crate::rules::reads::fields;
 use crate::rules::{Rule, Ruleset};
 
@@ -143,4 +145,18 @@ pub fn wanted(ruleset: &Ruleset) -> Wanted {
         wanted.add_event_type(event_type);
     }
     wanted
+}
+
+/// What the kernel side needs to let only those events pass that some rule may match.
+pub fn filters(tables: &Tables, first: u32) -> Content {
+    let number = u16::try_from(first).unwrap_or(u16::MAX);
+    let event =
+        |(event_type, own): &(&str, u16)| Some((index_of(event_type)?, first + u32::from(*own)));
+    Content {
+        filters: tables.filters.clone(),
+        events: tables.events.iter().filter_map(event).collect(),
+        texts: tables.text_keys(number).collect(),
+        paths: tables.path_keys(number).collect(),
+        networks: tables.network_keys(number).collect(),
+    }
 }

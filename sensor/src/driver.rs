@@ -20,6 +20,7 @@ use crate::probe::capture::{self, Reader, Writer};
 use crate::probe::cost::{self, Cost};
 use crate::probe::counters::Counters;
 use crate::probe::fill::Fill;
+use crate::probe::filter::{Content, Filters};
 use crate::probe::load::Settings;
 use crate::probe::missed::Missed;
 use crate::probe::proc::Proc;
@@ -135,6 +136,7 @@ pub struct Live {
     missed_at_end: u64,
     /// Scrapes read it from another thread, a few times a minute.
     pub counters: Arc<Mutex<Counters>>,
+    filters: Filters,
     proc: Proc,
     /// Who is asked about containers.
     pub lookup: Option<Lookup>,
@@ -154,6 +156,8 @@ pub struct Balance {
     pub dropped: u64,
     /// Occurrences of which no program knew, because it was preempted: not part of the equation.
     pub missed: u64,
+    /// Occurrences that no rule can match, which stayed in the kernel: beside those produced.
+    pub filtered: u64,
 }
 
 impl Balance {
@@ -164,10 +168,14 @@ impl Balance {
 
 impl std::fmt::Display for Balance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { produced, delivered, lost, dropped, missed } = self;
+        let Self { produced, delivered, lost, dropped, missed, filtered } = self;
         let sign = if self.is_exact() { "=" } else { "≠" };
         write!(f, "{produced} produced {sign} {delivered} delivered + {lost} lost")?;
         write!(f, " + {dropped} dropped")?;
+        if *filtered > 0 {
+            let seen = produced + filtered;
+            write!(f, "; {seen} seen = {filtered} filtered in the kernel + {produced} produced")?;
+        }
         if *missed > 0 {
             write!(f, "; {missed} missed by preempted programs")?;
         }
@@ -182,6 +190,7 @@ impl Live {
         let interval = Duration::from_nanos(settings.config.wake_interval_ns);
         let ring = Ring::new(&mut probes, interval)?;
         let counters = Arc::new(Mutex::new(Counters::new(&mut probes)?));
+        let filters = Filters::new(&mut probes)?;
         let outcomes = probes.outcomes.clone();
         let missed = Missed::new(&probes);
         let probes = Some(probes);
@@ -195,6 +204,7 @@ impl Live {
             missed,
             missed_at_end,
             counters,
+            filters,
             proc,
             lookup: None,
             tee,
@@ -223,6 +233,16 @@ impl Live {
             probes.watch(wanted);
             self.outcomes.clone_from(&probes.outcomes);
         }
+    }
+
+    /// Lets only events pass that some rule may match; on an error everything passes.
+    pub fn filter(&mut self, content: impl FnOnce(u32) -> Content) -> Result<(), probe::Error> {
+        self.filters.replace(content)
+    }
+
+    /// Tells the kernel side what the pipeline knows of cgroups for good.
+    pub fn contain(&mut self, pipeline: &Pipeline) {
+        self.filters.contain(pipeline.cgroups.settled());
     }
 
     /// Whether everything is detached: what is counted now is all.
@@ -368,6 +388,7 @@ impl Live {
             lost,
             dropped: all_losses - lost,
             missed: self.missed_at_end,
+            filtered: counters.filtered().iter().map(|(_, count)| count).sum(),
         }
     }
 

@@ -121,4 +121,7 @@ fn types_of_events_have_an_index_each() {
     let all: Vec<u32> = opens.into_iter().chain([super::of_connect()]).chain(calls).collect();
     assert!(all.is_sorted_by(|one, other| one < other), "{all:?}");
     assert!(all.iter().all(|index| (1..super::EVENTS).contains(index)));
+    assert!(all.iter().all(|index| super::name_of(*index).is_some()));
+    assert_eq!((0..super::EVENTS).filter_map(super::name_of).count(), all.len());
+    assert_eq!(super::name_of(super::of_open(Call::Openat2)), Some("openat2"));
 }

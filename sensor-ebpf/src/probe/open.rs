@@ -11,12 +11,14 @@ use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
 use sensor_common::exec::FileId;
+use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
 use sensor_common::open::{Call, Open};
 use sensor_common::path::{BASE, PATH_MAX};
 use sensor_common::syscall::{CREAT, OPEN, OPENAT, OPENAT2};
 
-use crate::kernel::{file_path, fs_pwd, task_fs};
+use crate::filter::{Asker, Walk};
+use crate::kernel::{file, file_inode, file_path, fs_pwd, inode_mode, task_fs};
 use crate::path;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
@@ -81,63 +83,147 @@ fn called(exit: &Exit) -> Option<Call> {
 
 #[inline(always)]
 fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
-    let Some(mut draft) = Draft::begin(Kind::Open) else { return };
+    let passed = Passed::new(exit, call, read_how);
+    let file = if exit.result >= 0 { exit.file(exit.result as i32) } else { core::ptr::null() };
+    let facts =
+        |asker| Opened { asker, call, result: exit.result, file, passed, walk: Walk::new() };
+    let event = filter::of_open(call);
+    let Some(mut draft) = Draft::begin_if(Kind::Open, event, exit.task, facts) else { return };
     // SAFETY: `Open` is a record.
     let open = unsafe { draft.fixed::<Open>() };
     task::fill(&mut open.header, exit.task, current_cgroup_id());
     open.result = exit.result;
     open.call = call as u32;
-    open.resolve = 0;
-    let text = arguments(open, exit, call, read_how);
-    let dirfd = open.dirfd;
+    (open.flags, open.mode) = (passed.flags, passed.mode);
+    (open.dirfd, open.resolve) = (passed.dirfd, passed.resolve);
 
     let (path_len, path_flags) = if exit.result >= 0 {
-        let file = exit.file(exit.result as i32);
         path::identify(&mut open.file, file);
         path::append(&mut draft, file_path(file))
     } else {
         open.file = FileId::default();
-        let base = if dirfd == AT_FDCWD {
+        let base = if passed.dirfd == AT_FDCWD {
             fs_pwd(task_fs(exit.task))
         } else {
-            file_path(exit.file(dirfd))
+            file_path(exit.file(passed.dirfd))
         };
         let (len, flags) = path::append(&mut draft, base);
         (len, flags | BASE)
     };
-    let text_len = draft.user_str::<PATH_MAX>(text) as u32;
+    let text_len = draft.user_str::<PATH_MAX>(passed.text) as u32;
     // SAFETY: as above.
     let open = unsafe { draft.fixed::<Open>() };
     (open.path_len, open.path_flags, open.text_len) = (path_len, path_flags, text_len);
     draft.submit();
 }
 
-/// Fills in what was passed; the address of the path's text.
-#[inline(always)]
-fn arguments(
-    open: &mut Open,
-    exit: &Exit,
+/// The arguments of the call.
+#[derive(Clone, Copy)]
+struct Passed {
+    /// Address of the path's text.
+    text: *const u8,
+    dirfd: i32,
+    flags: u32,
+    mode: u32,
+    resolve: u32,
+}
+
+impl Passed {
+    #[inline(always)]
+    fn new(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) -> Self {
+        let text = match call {
+            Call::Open | Call::Creat => exit.arg::<0>(),
+            Call::Openat | Call::Openat2 => exit.arg::<1>(),
+        };
+        let dirfd = match call {
+            Call::Open | Call::Creat => AT_FDCWD,
+            Call::Openat | Call::Openat2 => exit.arg::<0>() as i32,
+        };
+        let (flags, mode, resolve) = match call {
+            Call::Open => (exit.arg::<1>() as u32, exit.arg::<2>() as u32, 0),
+            Call::Openat => (exit.arg::<2>() as u32, exit.arg::<3>() as u32, 0),
+            Call::Creat => (CREAT_FLAGS, exit.arg::<1>() as u32, 0),
+            Call::Openat2 => {
+                let mut how = How::default();
+                read_how(&mut how);
+                (how.flags as u32 & !O_LARGEFILE, how.mode as u32, how.resolve as u32)
+            }
+        };
+        Self { text: text as *const u8, dirfd, flags, mode, resolve }
+    }
+}
+
+/// What its filter is told of an open.
+struct Opened {
+    asker: Asker,
     call: Call,
-    read_how: impl FnOnce(&mut How) -> bool,
-) -> *const u8 {
-    let text = match call {
-        Call::Open | Call::Creat => exit.arg::<0>(),
-        Call::Openat | Call::Openat2 => exit.arg::<1>(),
-    };
-    open.dirfd = match call {
-        Call::Open | Call::Creat => AT_FDCWD,
-        Call::Openat | Call::Openat2 => exit.arg::<0>() as i32,
-    };
-    (open.flags, open.mode) = match call {
-        Call::Open => (exit.arg::<1>() as u32, exit.arg::<2>() as u32),
-        Call::Openat => (exit.arg::<2>() as u32, exit.arg::<3>() as u32),
-        Call::Creat => (CREAT_FLAGS, exit.arg::<1>() as u32),
-        Call::Openat2 => {
-            let mut how = How::default();
-            read_how(&mut how);
-            open.resolve = how.resolve as u32;
-            (how.flags as u32 & !O_LARGEFILE, how.mode as u32)
+    result: i64,
+    file: *const file,
+    passed: Passed,
+    walk: Walk,
+}
+
+const O_ACCMODE: u32 = 0o3;
+const O_WRONLY: u32 = 0o1;
+const O_RDWR: u32 = 0o2;
+/// `O_CREAT`, and the bit that is `O_TMPFILE`'s own: only then does an open read its mode.
+const CREATES: u32 = 0o100 | 0o20_000_000;
+const EXECUTABLE: u32 = 0o111;
+const S_IFMT: u16 = 0o170_000;
+const S_IFDIR: u16 = 0o040_000;
+
+impl Facts for Opened {
+    #[inline(always)]
+    fn number(&self, number: Number) -> Option<i64> {
+        let Passed { flags, mode, .. } = self.passed;
+        let access = flags & O_ACCMODE;
+        let is = |known: bool| Some(i64::from(known));
+        match number {
+            Number::Result => Some(self.result),
+            Number::Descriptor => Some(self.result.max(-1)),
+            Number::OpenRead => is(access == 0 || access == O_RDWR),
+            Number::OpenWrite => is(access == O_WRONLY || access == O_RDWR),
+            Number::OpenExec => is(flags & CREATES != 0 && mode & EXECUTABLE != 0),
+            Number::FileType => Some(i64::from(self.file_type())),
+            _ => self.asker.number(number),
         }
-    };
-    text as *const u8
+    }
+
+    #[inline(always)]
+    fn flags(&self, flags: Flags) -> Option<u64> {
+        match flags {
+            // creat has none that rules see.
+            Flags::Open if self.call == Call::Creat => None,
+            Flags::Open => Some(self.passed.flags.into()),
+            _ => self.asker.flags(flags),
+        }
+    }
+
+    #[inline(always)]
+    fn walk(&mut self) {
+        if !self.file.is_null() {
+            self.walk.walk(&mut self.asker, self.file);
+        }
+    }
+
+    #[inline(always)]
+    fn find(&mut self, look: Look) -> Option<Found> {
+        match look {
+            // After a failure it is the text that says which file it was to be.
+            Look::Leaf | Look::Directory | Look::Path if self.file.is_null() => None,
+            Look::Leaf | Look::Directory | Look::Path => {
+                self.walk.find(&self.asker, look, self.file)
+            }
+            _ => self.asker.find(look),
+        }
+    }
+}
+
+impl Opened {
+    #[inline(always)]
+    fn file_type(&self) -> u8 {
+        let is_directory =
+            self.result >= 0 && inode_mode(file_inode(self.file)) & S_IFMT == S_IFDIR;
+        if is_directory { b'd' } else { b'f' }
+    }
 }

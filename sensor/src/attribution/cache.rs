@@ -190,6 +190,16 @@ impl Cache {
             .map(|(id, entry)| (*id, &entry.attribution))
     }
 
+    /// The cgroups that live of which it will not change whether they are a container's, and whether
+    /// they are.
+    pub fn settled(&self) -> impl Iterator<Item = (u64, bool)> {
+        let is_settled = |entry: &Entry| entry.attribution.container.is_some() || entry.looks == 0;
+        self.entries
+            .iter()
+            .filter(move |(_, entry)| entry.removed_ns.is_none() && is_settled(entry))
+            .map(|(id, entry)| (*id, entry.attribution.container.is_some()))
+    }
+
     /// The cgroups that live, by id, for another thread.
     pub fn snapshot(&self) -> Vec<(u64, Arc<Attribution>)> {
         let mut all: Vec<_> =

@@ -20,7 +20,7 @@ use crate::cli::record::hostname;
 use crate::cli::ruleset;
 use crate::cli::source::{Source, event_kinds, open, scope, settings};
 use crate::config::{self, Config, Overrides};
-use crate::detect::{Detector, origin, wanted};
+use crate::detect::{Detector, filters, origin, wanted};
 use crate::driver::{Control, Live, Stages};
 use crate::event::detail::Detail;
 use crate::event::{Event, Turn};
@@ -33,8 +33,9 @@ use crate::notify::{State, notify};
 use crate::pipeline::{Pipeline, Tally};
 use crate::probe::attach;
 use crate::probe::load::Settings;
-use crate::probe::wanted::Wanted;
 use crate::rules::Ruleset;
+use crate::rules::pushdown::Pushdown;
+use crate::rules::pushdown::lower::Tables;
 use crate::sinks::Sinks;
 
 /// The loop says that it turns this often at least, or `/readyz` fails.
@@ -111,6 +112,7 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let mut source = open(scope.as_ref(), &settings, &lookups)?;
     source.ask(lookups, outside.runtime.handle(), &control)?;
     let count = rules.rules().len();
+    push_down(&mut source.live, tables(&config, &rules).as_ref());
     outside.serve(&config, &source)?;
     let mut agent = Agent::new((arguments, log), &config, Detector::new(rules, &node), outside);
     agent.report_probes(&source.live);
@@ -257,6 +259,35 @@ fn start_canary(scope: Option<&Scope>) -> Option<Child> {
         .ok()
 }
 
+/// What another thread made of the files.
+struct Reloaded {
+    config: Config,
+    ruleset: Ruleset,
+    tables: Option<Tables>,
+}
+
+/// What the rules ask of events, unless all are to leave the kernel.
+fn tables(config: &Config, ruleset: &Ruleset) -> Option<Tables> {
+    let tables = config.rules.pushdown.then(|| Tables::of(&Pushdown::of(ruleset)))?;
+    if !tables.widened.is_empty() {
+        let types: Vec<&str> = tables.widened.iter().copied().collect();
+        tracing::info!(
+            "more events of {} leave the kernel than the rules ask for: they are beyond the limits of \
+             a filter (`sensor rules explain` shows what is left)",
+            types.join(", ")
+        );
+    }
+    Some(tables)
+}
+
+/// Leaves in the kernel what no rule can match.
+fn push_down(live: &mut Live, tables: Option<&Tables>) {
+    let content = |first| tables.map(|tables| filters(tables, first)).unwrap_or_default();
+    if let Err(error) = live.filter(content) {
+        tracing::warn!(%error, "every event leaves the kernel");
+    }
+}
+
 /// The stages below the pipeline.
 struct Agent {
     arguments: RunArgs,
@@ -265,9 +296,7 @@ struct Agent {
     outside: Outside,
     canary: Option<Child>,
     /// A ruleset that is being loaded by another thread.
-    reloading: Option<Receiver<Result<(Config, Ruleset)>>>,
-    /// What the rules want the kernel side to send from now on, when that has changed.
-    wanted: Option<Wanted>,
+    reloading: Option<Receiver<Result<Reloaded>>>,
     tally: Tally,
     /// Evaluations and matches of each rule that metrics have.
     counted: Vec<(u64, u64)>,
@@ -285,7 +314,6 @@ impl Agent {
     ) -> Self {
         outside.counters.rules.install(names(detector.ruleset()));
         Self {
-            wanted: None,
             arguments,
             log,
             detector,
@@ -389,7 +417,7 @@ impl Agent {
     }
 
     /// Takes a ruleset that another thread has finished loading.
-    fn take_reloaded(&mut self) {
+    fn take_reloaded(&mut self, source: &mut Live) {
         let Some(reloading) = &self.reloading else { return };
         let loaded = match reloading.try_recv() {
             Ok(loaded) => loaded,
@@ -397,7 +425,7 @@ impl Agent {
             Err(TryRecvError::Disconnected) => Err(anyhow::anyhow!("the loading thread ended")),
         };
         self.reloading = None;
-        match loaded.and_then(|(config, ruleset)| self.apply(&config, ruleset)) {
+        match loaded.and_then(|reloaded| self.apply(reloaded, source)) {
             Ok(count) => {
                 self.outside.counters.reload.succeeded(jiff::Timestamp::now());
                 tracing::info!("reloaded: {count} rules");
@@ -410,15 +438,21 @@ impl Agent {
         notify(State::Ready);
     }
 
-    fn apply(&mut self, config: &Config, ruleset: Ruleset) -> Result<usize> {
+    /// Until the rules are replaced the kernel side sends what the old ones want, from then on what
+    /// the new ones want: what both want is never missing.
+    fn apply(&mut self, reloaded: Reloaded, source: &mut Live) -> Result<usize> {
+        let Reloaded { config, ruleset, tables } = reloaded;
         let Outside { runtime, sinks, .. } = &self.outside;
         runtime.block_on(sinks.reload(&config.sinks, self.grace))?;
         self.log.settings(config.general.log_level);
-        self.wanted = Some(wanted(&ruleset));
+        let wanted = wanted(&ruleset);
         self.outside.counters.rules.install(names(&ruleset));
         let count = ruleset.rules().len();
         self.counted.clear();
         self.detector.replace(ruleset);
+        source.watch(&wanted);
+        push_down(source, tables.as_ref());
+        self.report_probes(source);
         Ok(count)
     }
 }
@@ -451,11 +485,8 @@ impl Stages for Agent {
         self.outside.health.holds_for(Condition::Draining, DRAINING);
         self.count(&pipeline.tally);
         self.show_containers(pipeline);
-        self.take_reloaded();
-        if let Some(wanted) = self.wanted.take() {
-            source.watch(&wanted);
-            self.report_probes(source);
-        }
+        self.take_reloaded(source);
+        source.contain(pipeline);
         self.tell_losses(pipeline, source);
         notify(State::Watchdog);
     }
@@ -469,7 +500,8 @@ impl Stages for Agent {
         std::thread::spawn(move || {
             let loaded = loading.and_then(|config| {
                 let ruleset = ruleset::load(&config.rules)?;
-                Ok((config, ruleset))
+                let tables = tables(&config, &ruleset);
+                Ok(Reloaded { config, ruleset, tables })
             });
             // Nobody waits for it when the sensor stops.
             drop(sender.send(loaded));

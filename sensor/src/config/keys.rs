@@ -57,6 +57,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "What is added to outputs, as Falco's `append_output`: entries of `match` (`source`, `rule`, `tags`), `extra_output` (text), `extra_fields` (fields of the JSON, or `name: text`) and `suggested_output` (the container's fields; true unless said otherwise).",
     },
     Key {
+        name: "rules.pushdown",
+        field: |config| &mut config.rules.pushdown,
+        doc: "Events that no rule can match stay in the kernel, which costs their processes less; alerts are the same without.",
+    },
+    Key {
         name: "events.ring_size",
         field: |config| &mut config.events.ring_size,
         doc: "Ring buffer between kernel and sensor; a power of two, at least 64KiB.",

@@ -55,6 +55,8 @@ pub struct Rules {
     /// Applied in order, each to the rules that it names.
     pub select: Vec<Selection>,
     pub append_output: Vec<AppendOutput>,
+    /// What no rule can match stays in the kernel.
+    pub pushdown: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -184,6 +186,7 @@ impl Default for Rules {
             min_priority: minimum_priority,
             select: selections,
             append_output,
+            pushdown: true,
         }
     }
 }

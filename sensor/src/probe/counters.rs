@@ -3,6 +3,7 @@
 use aya::maps::{HashMap, MapData, PerCpuArray};
 use sensor_common::Kind;
 use sensor_common::counters::{Outcome, slot};
+use sensor_common::filter;
 use sensor_common::histogram::Histogram;
 
 use super::Error;
@@ -14,6 +15,7 @@ pub struct Counters {
     outcomes: PerCpuArray<MapData, u64>,
     run_queue: HashMap<MapData, u64, Wire<Histogram>>,
     blinded: HashMap<MapData, u64, u64>,
+    filtered: PerCpuArray<MapData, u64>,
 }
 
 impl Counters {
@@ -24,8 +26,10 @@ impl Counters {
         let outcomes = probes.ebpf.take_map("COUNTERS").ok_or_else(missing)?;
         let run_queue = probes.ebpf.take_map("RUN_QUEUE").ok_or_else(missing)?;
         let blinded = probes.ebpf.take_map("BLINDED").ok_or_else(missing)?;
+        let filtered = probes.ebpf.take_map("FILTERED").ok_or_else(missing)?;
         Ok(Self {
             blinded: HashMap::try_from(blinded).map_err(wrong)?,
+            filtered: PerCpuArray::try_from(filtered).map_err(wrong)?,
             outcomes: PerCpuArray::try_from(outcomes).map_err(wrong)?,
             run_queue: HashMap::try_from(run_queue).map_err(wrong)?,
         })
@@ -44,7 +48,17 @@ impl Counters {
         Kind::KERNEL.iter().map(of).sum()
     }
 
-    /// The same by cgroup id, for those that lost some of late.
+    /// Events that no rule can match, by event type; those types that had some.
+    pub fn filtered(&self) -> Vec<(&'static str, u64)> {
+        let count = |event: u32| -> u64 {
+            self.filtered.get(&event, 0).map_or(0, |values| values.iter().sum())
+        };
+        let all =
+            (0..filter::EVENTS).filter_map(|event| Some((filter::name_of(event)?, count(event))));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Losses by cgroup id, for those that lost some of late.
     pub fn blinded(&self) -> Vec<(u64, u64)> {
         self.blinded.iter().filter_map(Result::ok).collect()
     }

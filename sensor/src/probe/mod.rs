@@ -16,6 +16,7 @@ pub mod fill;
 #[cfg(feature = "log")]
 mod log;
 pub mod counters;
+pub mod filter;
 pub mod missed;
 pub mod cost;
 pub mod sampler;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sensor_common::call::Filter as Reported;
+use sensor_common::call::table::CALLS;
 use sensor_common::filter::{
     self, FILTERS_MAX, Filter, Flags, Look, Looked, MASKS_MAX, Mask, Masks, NETWORKS_MAX,
     NetworkKey, Number, PATH_MAX, PATHS_MAX, PathKey, STEPS_MAX, Step, Steps, TEXT_MAX, TEXTS_MAX,
@@ -46,24 +48,29 @@ impl Tables {
     pub fn of(pushdowns: &[Pushdown]) -> Self {
         let mut tables = Self::default();
         let mut known: Vec<(Terms, u16, bool)> = Vec::new();
-        for pushdown in pushdowns.iter().filter(|one| !one.is_everything()) {
-            let terms = &pushdown.terms;
+        let wanted = pushdowns.iter().map(|one| (one.event_type, one.terms.clone()));
+        let is_wanted = |event_type: &str| pushdowns.iter().any(|own| own.event_type == event_type);
+        // Some come along with others, though no rule is about them.
+        let unwanted =
+            (0..filter::EVENTS).filter_map(filter::name_of).filter(|own| !is_wanted(own));
+        let all = wanted.chain(unwanted.map(|event_type| (event_type, Terms::nothing())));
+        for (event_type, terms) in all.filter(|(_, terms)| !terms.is_everything()) {
             let same = known.iter().find(|(own, ..)| own.any == terms.any);
             let (number, is_wide) = match same {
                 Some((_, number, is_wide)) => (*number, *is_wide),
                 None if tables.filters.len() >= FILTERS_MAX => {
-                    tables.widened.insert(pushdown.event_type);
+                    tables.widened.insert(event_type);
                     continue;
                 }
                 None => {
-                    let (number, is_wide) = tables.add(terms);
+                    let (number, is_wide) = tables.add(&terms);
                     known.push((terms.clone(), number, is_wide));
                     (number, is_wide)
                 }
             };
-            tables.events.push((pushdown.event_type, number));
+            tables.events.push((event_type, number));
             if is_wide || terms.widened {
-                tables.widened.insert(pushdown.event_type);
+                tables.widened.insert(event_type);
             }
         }
         tables
@@ -332,19 +339,10 @@ fn masks(flags: Flags, terms: &[Term], to: &mut Masks) -> bool {
 /// The index of an event type in the kernel's tables; none where events of this type all pass, because
 /// more than rules depend on them.
 pub fn index_of(event_type: &str) -> Option<u32> {
-    use sensor_common::call::Filter as Reported;
-    use sensor_common::call::table::CALLS;
-    use sensor_common::open::Call;
-    const OPENS: [Call; 4] = [Call::Open, Call::Openat, Call::Openat2, Call::Creat];
-    if let Some(call) = OPENS.into_iter().find(|call| call.name() == event_type) {
-        return Some(filter::of_open(call));
-    }
-    if event_type == "connect" {
-        return Some(filter::of_connect());
-    }
-    let (row, call) = (0..).zip(CALLS).find(|(_, row)| row.name == event_type)?;
+    let event = (0..filter::EVENTS).find(|event| filter::name_of(*event) == Some(event_type))?;
+    let row = CALLS.iter().find(|row| row.name == event_type);
     // Where a process is, and what hosts are called.
-    let is_state =
-        matches!(call.name, "chdir" | "fchdir") || call.filter == Reported::FirstReceived;
-    (!is_state).then(|| filter::of_call(row))
+    let is_state = matches!(event_type, "chdir" | "fchdir")
+        || row.is_some_and(|row| row.filter == Reported::FirstReceived);
+    (!is_state).then_some(event)
 }
