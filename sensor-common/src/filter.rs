@@ -4,6 +4,11 @@
 //! A [`Filter`] is any of its terms, each all of some tests. It is kept by fact, not by term: for
 //! every value of a fact it says which terms that value leaves. An event that no term is left for
 //! is refused. What is not known of an event leaves every term.
+#![expect(
+    clippy::inline_always,
+    reason = "in the kernel a call costs more than its body, and only what is inlined is left out where a probe \
+              has no such fact"
+)]
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -18,11 +23,12 @@ pub const STEPS_MAX: usize = 10;
 pub const MASKS_MAX: usize = 4;
 /// The longest text of a [`TextKey`] and of a [`PathKey`].
 pub const TEXT_MAX: usize = 60;
-pub const PATH_MAX: usize = 120;
+pub const PATH_MAX: usize = PATH_LEN as usize;
+const PATH_LEN: u32 = 120;
 /// Filters of one ruleset; there is room for two rulesets, one of which is on its way in or out.
-pub const FILTERS_MAX: usize = 32;
+pub const FILTERS_MAX: u32 = 32;
 /// Numbers of filters; 0 is none.
-pub const SLOTS: u32 = 1 + 2 * FILTERS_MAX as u32;
+pub const SLOTS: u32 = 1 + 2 * FILTERS_MAX;
 /// Rows of the tables that texts, paths and networks of all filters are looked up in.
 pub const TEXTS_MAX: u32 = 8192;
 pub const PATHS_MAX: u32 = 4096;
@@ -344,19 +350,17 @@ impl PathKey {
     /// Bits of a key whose text has so many bytes that count.
     #[inline(always)]
     pub const fn bits(text_len: u32) -> u32 {
-        let most = PATH_MAX as u32;
-        let len = if text_len < most { text_len } else { most };
-        (size_of::<u32>() as u32 + len) * 8
+        let len = if text_len < PATH_LEN { text_len } else { PATH_LEN };
+        u32::BITS + len * u8::BITS
     }
 
     /// The beginning of the text.
     pub fn new(filter: u32, text: &[u8]) -> Self {
-        let len = text.len().min(PATH_MAX);
-        let mut key = Self { prefix_bits: 0, filter, text: [0; PATH_MAX] };
+        let mut key = Self { prefix_bits: u32::BITS, filter, text: [0; PATH_MAX] };
         for (to, from) in key.text.iter_mut().zip(text) {
             *to = *from;
+            key.prefix_bits += u8::BITS;
         }
-        key.prefix_bits = (size_of::<u32>() + len) as u32 * 8;
         key
     }
 }

@@ -70,6 +70,7 @@ fn snapshot() -> Snapshot {
     waits.buckets[3] = 5;
     Snapshot {
         records: vec![records(Outcome::Produced, 10), records(Outcome::LostRing, 3)],
+        filtered: Vec::new(),
         ring: Some(Ring { size_bytes: 1 << 20, unread_bytes: 72 }),
         probes: vec![Probe {
             name: "exec".to_owned(),

@@ -16,6 +16,7 @@ mod credentials;
 mod oom;
 mod throttling;
 mod storm;
+mod filter;
 mod cgroups;
 mod container;
 mod profile;

@@ -98,3 +98,34 @@ fn a_ring_that_is_too_small_loses_with_a_count() {
     assert!(balance.produced + balance.missed >= records, "{balance}");
     println!("{balance}");
 }
+
+#[test]
+fn what_stays_in_the_kernel_is_counted_to_the_last_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = directory.path().join("rules.yaml");
+    let rule = "- rule: R\n  desc: d\n  condition: evt.type in (open, openat) and fd.name = /none\n  output: o\n  \
+                priority: INFO\n";
+    std::fs::write(&rules, rule).unwrap();
+    let cgroup = Cgroup::new("filtered");
+    let quiet = ["run", "--output", "json", "--set", "metrics.enabled=false"];
+    let of = ["--cgroup", cgroup.name(), "--rules", rules.to_str().unwrap()];
+    let mut sensor = Sensor::start(quiet.into_iter().chain(of));
+    sensor.wait_for_message("watching");
+    let records = storm(&cgroup);
+    let ended = sensor.stop();
+    assert!(ended.status.success(), "{:?}", ended.stderr);
+    // `P produced = D delivered + 0 lost + 0 dropped; S seen = F filtered in the kernel + P produced`
+    let balance = ended.stderr.last().unwrap();
+    let number = |after: &str| -> u64 {
+        let (before, _) = balance.split_once(after).unwrap_or_else(|| panic!("{balance}"));
+        before.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{balance}"))
+    };
+    let (produced, seen) = (number(" produced = "), number(" seen = "));
+    let filtered = number(" filtered");
+    assert_eq!(seen, filtered + produced, "{balance}");
+    assert_eq!(number(" delivered"), produced, "{balance}");
+    // Forks, execs and exits all leave the kernel, of the opens only those that fail.
+    let opens = records - 3 * (records / 12);
+    assert!(filtered >= opens && seen >= records, "{balance}");
+    println!("{balance}");
+}

@@ -9,6 +9,7 @@ mod doctor;
 mod events;
 mod log;
 mod lookup;
+mod pushdown;
 mod profile;
 mod record;
 pub mod rules;

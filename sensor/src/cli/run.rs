@@ -16,11 +16,12 @@ use crate::attribution::cgroup::Scope;
 use crate::blindness::Blindness;
 use crate::cli::log::Log;
 use crate::cli::lookup;
+use crate::cli::pushdown::{push_down, tables};
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
 use crate::cli::source::{Source, event_kinds, open, scope, settings};
 use crate::config::{self, Config, Overrides};
-use crate::detect::{Detector, filters, origin, wanted};
+use crate::detect::{Detector, origin, wanted};
 use crate::driver::{Control, Live, Stages};
 use crate::event::detail::Detail;
 use crate::event::{Event, Turn};
@@ -34,7 +35,6 @@ use crate::pipeline::{Pipeline, Tally};
 use crate::probe::attach;
 use crate::probe::load::Settings;
 use crate::rules::Ruleset;
-use crate::rules::pushdown::Pushdown;
 use crate::rules::pushdown::lower::Tables;
 use crate::sinks::Sinks;
 
@@ -112,7 +112,7 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let mut source = open(scope.as_ref(), &settings, &lookups)?;
     source.ask(lookups, outside.runtime.handle(), &control)?;
     let count = rules.rules().len();
-    push_down(&mut source.live, tables(&config, &rules).as_ref());
+    push_down(&mut source.live, tables(&config.rules, &rules).as_ref());
     outside.serve(&config, &source)?;
     let mut agent = Agent::new((arguments, log), &config, Detector::new(rules, &node), outside);
     agent.report_probes(&source.live);
@@ -224,6 +224,7 @@ fn snapshot_of(
         });
         Snapshot {
             records: records.collect(),
+            filtered: counters.filtered(),
             ring: Some(snapshot::Ring {
                 size_bytes: ring.size_bytes,
                 unread_bytes: ring.unread_bytes(),
@@ -264,28 +265,6 @@ struct Reloaded {
     config: Config,
     ruleset: Ruleset,
     tables: Option<Tables>,
-}
-
-/// What the rules ask of events, unless all are to leave the kernel.
-fn tables(config: &Config, ruleset: &Ruleset) -> Option<Tables> {
-    let tables = config.rules.pushdown.then(|| Tables::of(&Pushdown::of(ruleset)))?;
-    if !tables.widened.is_empty() {
-        let types: Vec<&str> = tables.widened.iter().copied().collect();
-        tracing::info!(
-            "more events of {} leave the kernel than the rules ask for: they are beyond the limits of \
-             a filter (`sensor rules explain` shows what is left)",
-            types.join(", ")
-        );
-    }
-    Some(tables)
-}
-
-/// Leaves in the kernel what no rule can match.
-fn push_down(live: &mut Live, tables: Option<&Tables>) {
-    let content = |first| tables.map(|tables| filters(tables, first)).unwrap_or_default();
-    if let Err(error) = live.filter(content) {
-        tracing::warn!(%error, "every event leaves the kernel");
-    }
 }
 
 /// The stages below the pipeline.
@@ -500,7 +479,7 @@ impl Stages for Agent {
         std::thread::spawn(move || {
             let loaded = loading.and_then(|config| {
                 let ruleset = ruleset::load(&config.rules)?;
-                let tables = tables(&config, &ruleset);
+                let tables = tables(&config.rules, &ruleset);
                 Ok(Reloaded { config, ruleset, tables })
             });
             // Nobody waits for it when the sensor stops.

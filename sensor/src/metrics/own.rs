@@ -46,6 +46,17 @@ pub(crate) const FAMILIES: &[Family] = &[
         }),
     },
     Family {
+        name: "sensor_records_filtered",
+        unit: None,
+        help: "Occurrences that no rule can match and that stayed in the kernel: seen = filtered + produced",
+        labels: &["event_type"],
+        read: Read::Counter(|scrape, series| {
+            for (event_type, count) in &scrape.snapshot.filtered {
+                series.add([event_type], *count);
+            }
+        }),
+    },
+    Family {
         name: "sensor_records_delivered",
         unit: None,
         help: "Records that userspace took from the ring",

@@ -14,6 +14,8 @@ pub type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
 pub struct Snapshot {
     /// The kernel side's own counters, summed over the processors.
     pub records: Vec<Records>,
+    /// Events that no rule can match, by type; they are not among those.
+    pub filtered: Vec<(&'static str, u64)>,
     /// Absent without a ring, as in a replay.
     pub ring: Option<Ring>,
     pub probes: Vec<Probe>,

@@ -33,7 +33,7 @@ type NetworkBody = [u8; size_of::<NetworkKey>() - size_of::<u32>()];
 /// The filters of the programs that are attached.
 pub struct Filters {
     of: Array<MapData, u32>,
-    filters: Array<MapData, Wire<Filter>>,
+    by_number: Array<MapData, Wire<Filter>>,
     texts: HashMap<MapData, Wire<TextKey>, u64>,
     paths: LpmTrie<MapData, PathBody, u64>,
     networks: LpmTrie<MapData, NetworkBody, u64>,
@@ -56,7 +56,7 @@ impl Filters {
         let wrong = |error: MapError| Error::Load(error.to_string());
         Ok(Self {
             of: Array::try_from(take("FILTER_OF")?).map_err(wrong)?,
-            filters: Array::try_from(take("FILTERS")?).map_err(wrong)?,
+            by_number: Array::try_from(take("FILTERS")?).map_err(wrong)?,
             texts: HashMap::try_from(take("TEXTS")?).map_err(wrong)?,
             paths: LpmTrie::try_from(take("PATHS")?).map_err(wrong)?,
             networks: LpmTrie::try_from(take("NETWORKS")?).map_err(wrong)?,
@@ -70,8 +70,7 @@ impl Filters {
 
     /// Takes new filters into use. On an error there are none: everything passes.
     pub fn replace(&mut self, content: impl FnOnce(u32) -> Content) -> Result<(), Error> {
-        let half = FILTERS_MAX as u32;
-        let first = if self.first == 1 { 1 + half } else { 1 };
+        let first = if self.first == 1 { 1 + FILTERS_MAX } else { 1 };
         let content = content(first);
         let replaced = self.clean().and_then(|()| self.write(first, &content));
         let mut numbers = vec![0; EVENTS as usize];
@@ -118,7 +117,7 @@ impl Filters {
 
     fn write(&mut self, first: u32, content: &Content) -> Result<(), MapError> {
         for (number, filter) in (first..).zip(&content.filters) {
-            self.filters.set(number, Wire(*filter), 0)?;
+            self.by_number.set(number, Wire(*filter), 0)?;
         }
         for (key, terms) in &content.texts {
             self.texts.insert(Wire(*key), terms, 0)?;

@@ -31,6 +31,7 @@ fn snapshot() -> Snapshot {
     let records = |outcome, count| Records { kind: Kind::Exec, outcome, count };
     Snapshot {
         records: vec![records(Outcome::Produced, 10), records(Outcome::LostRing, 3)],
+        filtered: vec![("openat", 90)],
         ring: Some(Ring { size_bytes: 1 << 20, unread_bytes: 72 }),
         probes: vec![Probe {
             name: "exec".to_owned(),

@@ -93,11 +93,9 @@ fn number(name: &str, is_open: bool, is_connect: bool) -> Option<Number> {
         "user.uid" => Number::User,
         "group.gid" => Number::Group,
         "proc.vpid" => Number::NamespacePid,
-        "fd.rport" | "fd.rproto" if is_connect => Number::RemotePort,
-        "fd.lport" | "fd.lproto" if is_connect => Number::LocalPort,
         // Who connects is the client.
-        "fd.sport" if is_connect => Number::RemotePort,
-        "fd.cport" if is_connect => Number::LocalPort,
+        "fd.rport" | "fd.rproto" | "fd.sport" if is_connect => Number::RemotePort,
+        "fd.lport" | "fd.lproto" | "fd.cport" if is_connect => Number::LocalPort,
         _ => return None,
     })
 }

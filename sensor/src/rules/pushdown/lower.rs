@@ -58,7 +58,7 @@ impl Tables {
             let same = known.iter().find(|(own, ..)| own.any == terms.any);
             let (number, is_wide) = match same {
                 Some((_, number, is_wide)) => (*number, *is_wide),
-                None if tables.filters.len() >= FILTERS_MAX => {
+                None if tables.filters.len() >= FILTERS_MAX as usize => {
                     tables.widened.insert(event_type);
                     continue;
                 }
@@ -128,43 +128,43 @@ impl Tables {
     }
 
     /// Adds the rows of one look; none if there is no room for them, and it is not asked for.
-    fn look_up(&mut self, filter: u16, look: Look, tests: &Tests<'_>) -> Option<Looked> {
+    fn look_up(&mut self, filter: u16, look: Look, asked: &Tests<'_>) -> Option<Looked> {
         let row = |value| Row { filter, look, value };
         match look {
             Look::Remote | Look::Local => {
-                let networks: BTreeSet<Network> = tests.networks().copied().collect();
+                let networks: BTreeSet<Network> = asked.networks().copied().collect();
                 if self.networks.len() + networks.len() > share(NETWORKS_MAX) {
                     return None;
                 }
                 for network in networks {
                     self.networks.insert(
                         row_of(filter, look, network),
-                        tests.left(|test| test.has_network(&network)),
+                        asked.left(|test| test.has_network(&network)),
                     );
                 }
             }
             Look::Path => {
-                let texts: BTreeSet<&Box<[u8]>> = tests.texts().collect();
+                let texts: BTreeSet<&Box<[u8]>> = asked.texts().collect();
                 if self.paths.len() + texts.len() > share(PATHS_MAX) {
                     return None;
                 }
                 for text in texts {
-                    let left = tests.left(|test| test.has_beginning_of(text));
+                    let left = asked.left(|test| test.has_beginning_of(text));
                     self.paths.insert(row(text.clone()), left);
                 }
             }
             Look::Name | Look::Leaf | Look::Directory => {
-                let texts: BTreeSet<&Box<[u8]>> = tests.texts().collect();
+                let texts: BTreeSet<&Box<[u8]>> = asked.texts().collect();
                 if self.texts.len() + texts.len() > share(TEXTS_MAX) {
                     return None;
                 }
                 for text in texts {
-                    let left = tests.left(|test| test.has_text(text));
+                    let left = asked.left(|test| test.has_text(text));
                     self.texts.insert(row(text.clone()), left);
                 }
             }
         }
-        Some(Looked { asking: tests.asking(), missed: tests.left(|_| false) })
+        Some(Looked { asking: asked.asking(), missed: asked.left(|_| false) })
     }
 }
 
@@ -234,7 +234,7 @@ impl<'a> Tests<'a> {
     fn texts(&self) -> impl Iterator<Item = &'a Box<[u8]>> {
         self.tests
             .iter()
-            .flat_map(|(_, test)| match &test.of {
+            .filter_map(|(_, test)| match &test.of {
                 Of::Texts { texts, .. } => Some(texts),
                 _ => None,
             })

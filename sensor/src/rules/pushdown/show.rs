@@ -79,14 +79,15 @@ impl fmt::Display for Test {
             }
             Of::Texts { look, texts, inverted } => {
                 write!(out, "{}{}", not(*inverted), field_of_look(*look))?;
-                let texts = texts.iter().map(|text| &**text);
-                out.write_str(&if *look == Look::Path { paths(texts) } else { list("in", texts) })?;
+                let texts = texts.iter().map(|text| &**text).collect::<Vec<_>>();
+                let is_path = *look == Look::Path;
+                out.write_str(&if is_path { paths(texts) } else { list("in", &texts) })?;
             }
             Of::Networks { look, networks, inverted } => {
                 write!(out, "{}{}", not(*inverted), field_of_look(*look))?;
                 let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-                let networks = networks.iter().map(String::as_bytes);
-                out.write_str(&list("in", networks))?;
+                let networks: Vec<&[u8]> = networks.iter().map(String::as_bytes).collect();
+                out.write_str(&list("in", &networks))?;
             }
         }
         let often = matches!(
@@ -98,20 +99,22 @@ impl fmt::Display for Test {
 }
 
 /// Whole paths, and what others begin with.
-fn paths<'a>(texts: impl Iterator<Item = &'a [u8]>) -> String {
-    let (whole, beginnings): (Vec<_>, Vec<_>) = texts.partition(|text| text.ends_with(b"\0"));
-    let whole = whole.into_iter().map(|text| text.strip_suffix(b"\0").unwrap_or(text));
+fn paths(texts: Vec<&[u8]>) -> String {
+    let (whole, beginnings): (Vec<&[u8]>, Vec<&[u8]>) =
+        texts.into_iter().partition(|text| text.ends_with(b"\0"));
+    let whole: Vec<&[u8]> =
+        whole.into_iter().map(|text| text.strip_suffix(b"\0").unwrap_or(text)).collect();
     match (whole.len(), beginnings.len()) {
-        (_, 0) => list("in", whole),
-        (0, _) => list("startswith", beginnings.into_iter()),
-        _ => list("in", whole) + " or" + &list("startswith", beginnings.into_iter()),
+        (_, 0) => list("in", &whole),
+        (0, _) => list("startswith", &beginnings),
+        _ => list("in", &whole) + " or" + &list("startswith", &beginnings),
     }
 }
 
-fn list<'a>(verb: &str, texts: impl Iterator<Item = &'a [u8]>) -> String {
-    let texts: Vec<String> = texts.map(|text| text.escape_ascii().to_string()).collect();
+fn list(verb: &str, texts: &[&[u8]]) -> String {
     let more = texts.len().saturating_sub(TEXTS_SHOWN);
-    let mut shown: Vec<String> = texts.into_iter().take(TEXTS_SHOWN).collect();
+    let shown = texts.iter().take(TEXTS_SHOWN).map(|text| text.escape_ascii().to_string());
+    let mut shown: Vec<String> = shown.collect();
     if more > 0 {
         shown.push(format!("{more} more"));
     }
