@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::{command, setup, workspace};
 
@@ -28,7 +29,7 @@ pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
     let mut offline = command::cargo();
     offline.args(["test", "--no-fail-fast"]).args(filter);
     let mut counts = count(&mut offline)?;
-    match obstacle() {
+    match obstacle()? {
         None => counts.add(&live(filter)?),
         Some(reason) => counts.skipped += name_skipped(filter, &reason)?,
     }
@@ -38,7 +39,6 @@ pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
 
 fn live(filter: Option<&str>) -> Result<Counts> {
     setup::live()?;
-    command::run(command::cargo().args(["build", "--quiet", "--package", "sensor"]))?;
     let mut live = command::cargo();
     live.env("SENSOR_BIN", workspace::sensor("debug")?).arg("test").args(LIVE).args(filter);
     count(&mut live)
@@ -58,10 +58,30 @@ fn name_skipped(filter: Option<&str>, reason: &str) -> Result<usize> {
 }
 
 /// Why live tests cannot run on this host.
-pub(crate) fn obstacle() -> Option<String> {
+pub(crate) fn obstacle() -> Result<Option<String>> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    obstacle_in(&status, &lockdown, Path::new(BTF).exists())
+    if let Some(reason) = obstacle_in(&status, &lockdown, Path::new(BTF).exists()) {
+        return Ok(Some(reason));
+    }
+    command::run(command::cargo().args(["build", "--quiet", "--package", "sensor"]))?;
+    let doctor = Command::new(workspace::sensor("debug")?)
+        .args(["doctor", "--json"])
+        .output()
+        .context("run `sensor doctor`")?;
+    refusal_in(&doctor.stdout)
+}
+
+/// What `sensor doctor` says where the kernel refuses all programs of a process that has every
+/// capability: root of a user namespace, or behind a seccomp filter. Any other failure to load is
+/// one that the live tests must show.
+fn refusal_in(report: &[u8]) -> Result<Option<String>> {
+    const REFUSED: &str = "loading eBPF programs needs root";
+    let report: Value = serde_json::from_slice(report).context("read what `sensor doctor` says")?;
+    let checks = report["checks"].as_array().context("`sensor doctor` names no checks")?;
+    let mut details = checks.iter().filter_map(|check| check["detail"].as_str());
+    let is_refused = details.any(|detail| detail.starts_with(REFUSED));
+    Ok(is_refused.then(|| "this kernel refuses BPF programs of this process".to_owned()))
 }
 
 fn obstacle_in(status: &str, lockdown: &str, has_btf: bool) -> Option<String> {
@@ -155,7 +175,7 @@ fn count(cargo_test: &mut Command) -> Result<Counts> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, obstacle_in};
+    use super::{Counts, obstacle_in, refusal_in};
 
     #[test]
     fn results_are_read_from_the_closing_line() {
@@ -166,6 +186,20 @@ mod tests {
             Counts { passed: 12, failed: 3, skipped: 1 }.to_string(),
             "12 passed, 3 failed, 1 skipped"
         );
+    }
+
+    #[test]
+    fn only_a_refusal_is_a_reason_to_skip() {
+        let report = |detail: &str| {
+            let report = serde_json::json!({
+                "checks": [{ "name": "privileges", "detail": "root" }, { "detail": detail }],
+            });
+            refusal_in(report.to_string().as_bytes()).unwrap()
+        };
+        let refused = "loading eBPF programs needs root or CAP_BPF";
+        assert!(report(refused).is_some_and(|reason| reason.contains("refuses")));
+        assert_eq!(report("load the eBPF programs: the verifier says no"), None);
+        assert!(refusal_in(b"{}").is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod checks;
 mod rulesets;
 mod stream;
+mod truths;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -114,6 +115,9 @@ fn in_turns(stream: &Stream, sets: &[rulesets::Set], rounds: usize) -> Json {
         "rulesets": results.collect::<Vec<_>>(),
         "list": long_list(),
         "checks": checks::in_turns(rounds),
+        "truths": sets.iter().find(|set| set.name.starts_with("official")).map(|set| {
+            truths::measured(stream, &set.ruleset)
+        }),
     })
 }
 

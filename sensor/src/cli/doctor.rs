@@ -199,7 +199,25 @@ fn cgroup_check() -> Check {
 }
 
 fn load_check(error: &probe::Error) -> Check {
-    Check { name: "eBPF programs", ok: false, detail: error.to_string(), fix: None }
+    Check { name: "eBPF programs", ok: false, detail: error.to_string(), fix: load_fix(error) }
+}
+
+/// What to do about programs that are not loaded, where the error does not say so itself.
+fn load_fix(error: &probe::Error) -> Option<String> {
+    use probe::Error::{Io, Kernel, Load, Memlock, NoBtf, NoObject, Nothing, Permission};
+    let fix = match error {
+        Permission | Memlock(_) | NoBtf | NoObject => return None,
+        Kernel(_) => "boot a kernel of 5.10 or newer",
+        Load(_) | Io(..) => {
+            "free memory or raise the memory limit of the service if it says so; else run \
+             `sensor --log debug doctor` and report what it prints as a bug"
+        }
+        Nothing(_) => {
+            "look for a security policy that forbids bpf(2): `dmesg`, seccomp of the container, \
+             kernel.lockdown; else run `sensor --log debug doctor` and report what it prints as a bug"
+        }
+    };
+    Some(fix.to_owned())
 }
 
 /// The report as a person reads it.
@@ -222,4 +240,31 @@ fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::load_check;
+    use crate::probe::Error;
+
+    #[test]
+    fn whoever_sees_a_failed_load_is_told_what_to_do() {
+        for error in [
+            Error::Permission,
+            Error::Memlock(65536),
+            Error::NoBtf,
+            Error::NoObject,
+            Error::Kernel("4.19".into()),
+            Error::Load("map create: no space".into()),
+            Error::Nothing("refused".into()),
+            Error::Io("map the ring".into(), std::io::ErrorKind::OutOfMemory.into()),
+        ] {
+            let check = load_check(&error);
+            // In the error itself, or below it.
+            let says =
+                [": run it with sudo", ", or start it with", "it needs CONFIG_", "build it again"];
+            let said = says.iter().any(|part| check.detail.contains(part));
+            assert!(said != check.fix.is_some(), "{}: {:?}", check.detail, check.fix);
+        }
+    }
 }

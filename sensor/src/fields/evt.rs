@@ -10,9 +10,10 @@ use crate::event::call::Call;
 use crate::event::detail::Detail;
 use crate::fields::ArgumentForm::{Dotted, Parameter as Named, RequiredKey};
 use crate::fields::Get::{
-    Bool, Buffer, Clock, Int64, Keyed, Missing, Parameter, Str, Text, Time, Uint32, Uint64,
+    Bool, Buffer, Clock, Duration, Int16, Int64, Keyed, KeyedUint32, Missing, Parameter, Str, Text,
+    Time, Uint32, Uint64,
 };
-use crate::fields::{Argument, Field, Type, Value, event_types, names, parameters};
+use crate::fields::{Argument, Field, Type, event_types, names, parameters};
 
 pub const FIELDS: &[Field] = &[
     Field::new("evt.num", Uint64(|e| Some(e.number)), "Number of the event, from 1."),
@@ -33,19 +34,19 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.is_async", Bool(|_| Some(false)), "True for events that no system call made at once."),
     Field::new("evt.asynctype", Missing(Type::Text), "Type of an asynchronous event."),
     Field::new("evt.hostname", Text(|_, out| hostname(out)), "Name of the host."),
-    Field::new("evt.latency", Uint64(|_| Some(0)), "Always 0, as in Falco: there are no enter events."),
-    Field::new("evt.latency.s", Uint64(|_| Some(0)), "Always 0."),
-    Field::new("evt.latency.ns", Uint64(|_| Some(0)), "Always 0."),
+    Field::new("evt.latency", Duration(|_| Some(0)), "Always 0, as in Falco: there are no enter events."),
+    Field::new("evt.latency.s", Duration(|_| Some(0)), "Always 0."),
+    Field::new("evt.latency.ns", Duration(|_| Some(0)), "Always 0."),
     Field::new("evt.latency.human", Str(|_| Some(b"0ns")), "Always `0ns`."),
     Field::new("evt.deltatime", Missing(Type::Duration), "Nanoseconds since the event before."),
     Field::new("evt.deltatime.s", Missing(Type::Duration), "Whole seconds since the event before."),
     Field::new("evt.deltatime.ns", Missing(Type::Duration), "Nanoseconds of `evt.deltatime` within its second."),
     Field::new("evt.dir", Str(|_| Some(b"<")), "Always `<`: there are only exit events. Deprecated."),
     Field::new("evt.type", Str(|e| Some(e.detail.event_type().as_bytes())), "Name of the event: the system call's name where there is one."),
-    Field::new("evt.type.is", Parameter(is_type), "1 for events of this type: `evt.type.is.open`.").with(Dotted),
+    Field::new("evt.type.is", KeyedUint32(is_type), "1 for events of this type: `evt.type.is.open`.").with(Dotted),
     Field::new("syscall.type", Str(syscall), "Name of the system call; absent for other events."),
     Field::new("evt.category", Str(|e| Some(category(e))), "What the event is about: `file`, `net`, `process`, `memory` or `other`."),
-    Field::new("evt.cpu", Uint32(|e| Some(e.thread.cpu)), "Number of the CPU where it happened."),
+    Field::new("evt.cpu", Int16(|e| e.thread.cpu.try_into().ok()), "Number of the CPU where it happened."),
     Field::new("evt.args", Text(parameters::all_text), "All arguments of the event: `name=value name=value`."),
     Field::new("evt.arg", Keyed(parameters::text), "One argument as text, by name (`evt.arg.flags`) or number (`evt.arg[0]`): flags, modes, user and error names are spelled out.").with(Named),
     Field::new("evt.rawarg", Parameter(parameters::raw), "One argument with its own type, by name: `evt.rawarg.flags`.").with(Named),
@@ -104,9 +105,9 @@ fn hostname(out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn is_type<'a>(event: &'a Event<'a>, argument: &Argument) -> Option<Value<'a>> {
+fn is_type(event: &Event<'_>, argument: &Argument) -> Option<u32> {
     match argument {
-        Argument::Key(name) => Some(Value::Number((event.detail.event_type() == &**name).into())),
+        Argument::Key(name) => Some(u32::from(event.detail.event_type() == &**name)),
         Argument::Index(_) => None,
     }
 }

@@ -7,13 +7,12 @@ use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX};
 use sensor_common::exec::FileId;
 
 use crate::event::Event;
-use crate::event::call::File;
 use crate::event::connect::{Connect, Peer};
 use crate::event::detail::Detail;
 use crate::event::socket::{End, Role, Socket};
 use crate::fields::ArgumentForm::OptionalIndex;
 use crate::fields::Get::{
-    Bool, Int64, Ip, Ips, Missing, MissingList, Net, Nets, Port, Ports, Str, Text,
+    Bool, Int32, Int64, Ip, Ips, Missing, MissingList, Net, Nets, Port, Ports, Str, StrOrText, Text,
 };
 use crate::fields::{Field, Type, call, container, services};
 
@@ -31,7 +30,7 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "fd.name",
-        Text(name),
+        StrOrText(path, name),
         "Full path of a file, or `client:port->server:port` of a connection.",
     ),
     Field::new("fd.directory", Str(directory), "Directory of the file."),
@@ -156,17 +155,17 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "fd.dev",
-        Int64(|e| device(e).map(|device| i64::from(encoded(device)))),
+        Int32(|e| device(e).map(|device| encoded(device).cast_signed())),
         "Device number of the file.",
     ),
     Field::new(
         "fd.dev.major",
-        Int64(|e| device(e).map(|device| i64::from(device >> 20))),
+        Int32(|e| device(e).map(|device| (device >> 20).cast_signed())),
         "Major device number of the file.",
     ),
     Field::new(
         "fd.dev.minor",
-        Int64(|e| device(e).map(|device| i64::from(device & 0xf_ffff))),
+        Int32(|e| device(e).map(|device| (device & 0xf_ffff).cast_signed())),
         "Minor device number of the file.",
     ),
     Field::new(
@@ -251,21 +250,21 @@ fn kind(event: &Event<'_>) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// A call on a path without a descriptor has none: the path is what rules ask for.
+fn path<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
+    opened(event).map(|opened| opened.path)
+}
+
 fn name(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
-    match &event.detail {
-        // A failed open of io_uring: what it was to open is not known.
-        Detail::Open(open) if open.path.is_empty() => return false,
-        Detail::Open(open) => out.extend_from_slice(&open.path),
-        Detail::Connect(connect) => return connection_name(connect, out),
-        Detail::Call(call) => match call.file.as_ref() {
-            Some(File { socket: Some(socket), .. }) => return call::tuple(socket, out),
-            Some(file) => out.extend_from_slice(&file.path),
-            // A call on a path, without a descriptor: the path is what rules ask for.
-            None => return false,
-        },
-        _ => return false,
+    if let Some(path) = path(event) {
+        out.extend_from_slice(path);
+        return true;
     }
-    true
+    match &event.detail {
+        Detail::Connect(connect) => connection_name(connect, out),
+        Detail::Call(call) => call::socket(call).is_some_and(|socket| call::tuple(socket, out)),
+        _ => false,
+    }
 }
 
 /// Bound and accepted sockets, and the first datagram to or from a peer, give the descriptor a name.

@@ -88,13 +88,19 @@ pub enum Get {
     Buffer(for<'a> fn(&'a Event<'a>) -> Option<&'a [u8]>),
     /// Text that is composed: written to the buffer, false when the event has none.
     Text(fn(&Event<'_>, &mut Vec<u8>) -> bool),
+    /// Text that most events hold whole, and how it is composed for any.
+    StrOrText(for<'a> fn(&'a Event<'a>) -> Option<&'a [u8]>, fn(&Event<'_>, &mut Vec<u8>) -> bool),
     /// Composed text that depends on the field's argument.
     Keyed(fn(&Event<'_>, Option<&Argument>, &mut Vec<u8>) -> bool),
     /// The event's time as text; JSON output has the number.
     Clock(fn(&Event<'_>, &mut Vec<u8>) -> bool),
     Bool(fn(&Event<'_>) -> Option<bool>),
+    Int16(fn(&Event<'_>) -> Option<i16>),
+    Int32(fn(&Event<'_>) -> Option<i32>),
     Int64(fn(&Event<'_>) -> Option<i64>),
     Uint32(fn(&Event<'_>) -> Option<u32>),
+    /// A number that depends on the field's argument.
+    KeyedUint32(fn(&Event<'_>, &Argument) -> Option<u32>),
     Uint64(fn(&Event<'_>) -> Option<u64>),
     Port(fn(&Event<'_>) -> Option<u16>),
     Duration(fn(&Event<'_>) -> Option<u64>),
@@ -150,14 +156,17 @@ impl Get {
         Some(match self {
             Self::Str(_)
             | Self::Text(_)
+            | Self::StrOrText(..)
             | Self::Keyed(_)
             | Self::Clock(_)
             | Self::AncestorStr(_)
             | Self::AncestorText(_) => Type::Text,
             Self::Buffer(_) => Type::Buffer,
             Self::Bool(_) => Type::Bool,
+            Self::Int16(_) => Type::Int16,
+            Self::Int32(_) => Type::Int32,
             Self::Int64(_) | Self::AncestorInt(_) => Type::Int64,
-            Self::Uint32(_) => Type::Uint32,
+            Self::Uint32(_) | Self::KeyedUint32(_) => Type::Uint32,
             Self::Uint64(_) => Type::Uint64,
             Self::Port(_) | Self::Ports(_) => Type::Port,
             Self::Duration(_) => Type::Duration,

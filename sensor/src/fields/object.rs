@@ -141,6 +141,10 @@ impl Source for ObjectEvent {
         self.first(&operand.name).or_else(|| self.indexed(operand)).map(Datum::value)
     }
 
+    fn held(&self, _operand: &Operand) -> Option<&[u8]> {
+        None
+    }
+
     fn compose(&self, operand: &Operand, text: &mut Vec<u8>) -> bool {
         if let Some(values) = self.values.get(&operand.name) {
             for (index, value) in values.iter().enumerate() {

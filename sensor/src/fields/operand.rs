@@ -68,7 +68,7 @@ impl Operand {
 
     pub fn shape(&self) -> Shape {
         match self.field.get {
-            Get::Text(_) | Get::Keyed(_) | Get::Clock(_) => Shape::Composed,
+            Get::Text(_) | Get::StrOrText(..) | Get::Keyed(_) | Get::Clock(_) => Shape::Composed,
             get if get.is_either_end() => Shape::Many(Several::Ends),
             get if get.is_ancestor() && self.argument.is_none() => Shape::Many(Several::Ancestors),
             Get::MissingList(_) if self.argument.is_none() => Shape::Many(Several::List),

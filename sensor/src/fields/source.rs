@@ -13,6 +13,9 @@ pub trait Source {
     /// The value of an operand of shape [`Shape::Direct`].
     fn direct(&self, operand: &Operand) -> Option<Value<'_>>;
 
+    /// The text of an operand of shape [`Shape::Composed`], where it need not be composed.
+    fn held(&self, operand: &Operand) -> Option<&[u8]>;
+
     /// Writes the text of an operand of shape [`Shape::Composed`]; false when it is absent.
     fn compose(&self, operand: &Operand, text: &mut Vec<u8>) -> bool;
 
@@ -31,8 +34,14 @@ impl Source for Event<'_> {
         match operand.field.get {
             Get::Str(get) | Get::Buffer(get) => get(self).map(Value::Bytes),
             Get::Bool(get) => get(self).map(Value::Bool),
+            Get::Int16(get) => number(get(self).map(Into::into)),
+            Get::Int32(get) => number(get(self).map(Into::into)),
             Get::Int64(get) => number(get(self).map(Into::into)),
             Get::Uint32(get) => number(get(self).map(Into::into)),
+            Get::KeyedUint32(get) => {
+                let argument = operand.argument.as_ref();
+                number(argument.and_then(|argument| get(self, argument)).map(Into::into))
+            }
             Get::Uint64(get) | Get::Duration(get) | Get::Time(get) => {
                 number(get(self).map(Into::into))
             }
@@ -43,6 +52,7 @@ impl Source for Event<'_> {
             Get::Parameter(get) => operand.argument.as_ref().and_then(|name| get(self, name)),
             // Of other shapes, or without data.
             Get::Text(_)
+            | Get::StrOrText(..)
             | Get::Keyed(_)
             | Get::Clock(_)
             | Get::AncestorText(_)
@@ -54,9 +64,16 @@ impl Source for Event<'_> {
         }
     }
 
+    fn held(&self, operand: &Operand) -> Option<&[u8]> {
+        match operand.field.get {
+            Get::StrOrText(get, _) => get(self),
+            _ => None,
+        }
+    }
+
     fn compose(&self, operand: &Operand, text: &mut Vec<u8>) -> bool {
         match operand.field.get {
-            Get::Text(get) | Get::Clock(get) => get(self, text),
+            Get::Text(get) | Get::StrOrText(_, get) | Get::Clock(get) => get(self, text),
             Get::Keyed(get) => get(self, operand.argument.as_ref(), text),
             Get::AncestorText(get) => match &operand.argument {
                 Some(Argument::Key(key)) => self

@@ -4,6 +4,7 @@
 //! records exactly as they arrived. Each record begins with its own length.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ use sensor_common::sample::Sample;
 use sensor_common::users::Users;
 use sensor_common::{Header, Kind};
 use serde::{Deserialize, Serialize};
-use zerocopy::FromBytes as _;
+use serde_json::Value as Json;
+use zerocopy::{FromBytes as _, FromZeros};
 
 /// The first line.
 const MAGIC: &str = "sensor capture 1";
@@ -39,38 +41,54 @@ pub struct Origin {
     pub boot_id: String,
 }
 
-/// The second line: where it was made, and how long the fixed part of each kind of record was there.
+/// The second line: where it was made, and how the fixed part of each kind of record is laid out.
 #[derive(Serialize, Deserialize)]
 struct Description {
     #[serde(flatten)]
     origin: Origin,
+    /// As [`layout`] says it; of another version, whatever that wrote.
     #[serde(default)]
-    records: BTreeMap<String, usize>,
+    records: BTreeMap<String, Json>,
 }
 
-fn layout() -> BTreeMap<String, usize> {
+fn layout() -> BTreeMap<String, Json> {
     // A call's record names its row by number.
-    let rows = ("calls".to_owned(), CALLS.len());
-    let kinds = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), fixed_len(*kind)));
+    let rows: Vec<_> = CALLS.iter().map(|call| call.name).collect();
+    let rows = ("calls".to_owned(), Json::from(fingerprint(CALLS.len(), &rows)));
+    let kinds = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), Json::from(of_kind(*kind))));
     kinds.chain([rows]).collect()
 }
 
-const fn fixed_len(kind: Kind) -> usize {
+fn of_kind(kind: Kind) -> String {
     match kind {
-        Kind::Fork => size_of::<Fork>(),
-        Kind::Exec | Kind::Process => size_of::<Exec>(),
-        Kind::Exit => size_of::<Exit>(),
-        Kind::Open => size_of::<Open>(),
-        Kind::Connect => size_of::<Connect>(),
-        Kind::Oom => size_of::<Oom>(),
-        Kind::Cgroup => size_of::<Cgroup>(),
-        Kind::Sample => size_of::<Sample>(),
-        Kind::Credentials => size_of::<Credentials>(),
-        Kind::Call => size_of::<Call>(),
-        Kind::Users => size_of::<Users>(),
-        Kind::Clock => size_of::<Clock>(),
-        Kind::Container => size_of::<Container>(),
+        Kind::Fork => of_record::<Fork>(),
+        Kind::Exec | Kind::Process => of_record::<Exec>(),
+        Kind::Exit => of_record::<Exit>(),
+        Kind::Open => of_record::<Open>(),
+        Kind::Connect => of_record::<Connect>(),
+        Kind::Oom => of_record::<Oom>(),
+        Kind::Cgroup => of_record::<Cgroup>(),
+        Kind::Sample => of_record::<Sample>(),
+        Kind::Credentials => of_record::<Credentials>(),
+        Kind::Call => of_record::<Call>(),
+        Kind::Users => of_record::<Users>(),
+        Kind::Clock => of_record::<Clock>(),
+        Kind::Container => of_record::<Container>(),
     }
+}
+
+fn of_record<T: FromZeros + Debug>() -> String {
+    fingerprint(size_of::<T>(), &T::new_zeroed())
+}
+
+/// `160-1f2e3d4c5b6a7988`: the length, and a hash of the names of the fields in their order, which is
+/// what derived `Debug` prints. Two fields of one size that change places change the hash.
+fn fingerprint(len: usize, named: &dyn Debug) -> String {
+    // FNV-1a: stable over builds, which the standard library's hasher is not.
+    let hash = format!("{named:?}").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{len}-{hash:016x}")
 }
 
 /// Why a file could not be written or read as a capture.
@@ -151,7 +169,7 @@ impl Reader {
         let own = layout();
         // A kind that this version lacks is left to decoding, which counts what it does not know.
         let other =
-            own.iter().find(|(kind, len)| records.get(*kind).is_some_and(|old| old != *len));
+            own.iter().find(|(kind, layout)| records.get(*kind).is_some_and(|old| old != *layout));
         if let Some((kind, _)) = other {
             return Err(Error::Layout(path.into(), kind.clone()));
         }
@@ -205,7 +223,7 @@ fn read_full(file: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, Reader, Writer};
+    use super::{Origin, Reader, Writer, fingerprint, layout};
     use crate::probe::record;
 
     fn origin() -> Origin {
@@ -231,6 +249,29 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_change_places_are_another_layout() {
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "only their order is looked at")]
+        struct Record {
+            uid: u32,
+            gid: u32,
+        }
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "only their order is looked at")]
+        struct Other {
+            gid: u32,
+            uid: u32,
+        }
+        let (one, other) = (Record { uid: 0, gid: 0 }, Other { uid: 0, gid: 0 });
+        let of = |named: &dyn std::fmt::Debug| {
+            // The name of the whole is no part of the layout.
+            fingerprint(8, &format!("{named:?}").split_once('{').unwrap().1)
+        };
+        assert_ne!(of(&one), of(&other));
+        assert_eq!(of(&one), of(&Record { ..one }));
+    }
+
+    #[test]
     fn says_what_is_wrong_with_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.rec");
@@ -245,10 +286,7 @@ mod tests {
             (whole[..20].to_vec(), "no readable description"),
             (
                 String::from_utf8_lossy(&whole)
-                    .replace(
-                        &format!("\"clock\":{}", size_of::<sensor_common::clock::Clock>()),
-                        "\"clock\":72",
-                    )
+                    .replace(&layout()["clock"].to_string(), "72")
                     .into_bytes(),
                 "records of kind clock are laid out differently",
             ),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use crate::fields::near::did_you_mean;
 use crate::fields::object::ObjectEvent;
 use crate::fields::source::Source;
+use crate::rules::index;
 use crate::rules::outline::Outline;
 use crate::rules::program::Scratch;
 use crate::rules::{Rule, Ruleset};
@@ -222,11 +223,11 @@ pub fn decider<S: Source>(
         Outline::And(parts) => (parts, false),
         Outline::Or(parts) => (parts, true),
     };
-    // One part settles it; if none does, the last one has.
+    // One part settles it; if none does, the last one has that is no placeholder.
     let deciding = if value == settles {
         parts.iter().find(|part| part.holds(event, ruleset, scratch) == value)
     } else {
-        parts.last()
+        parts.iter().rfind(|part| !part.is_constant(ruleset)).or(parts.last())
     };
     decider(deciding?, value, event, ruleset, scratch)
 }
@@ -253,6 +254,13 @@ impl Outline {
             Self::Macro { body, .. } => body.share(event, ruleset, scratch),
             other => 1000 * usize::from(other.holds(event, ruleset, scratch)),
         }
+    }
+
+    /// True for what every event decides alike, as `evt.num = 0` in macros that are to be replaced.
+    fn is_constant(&self, ruleset: &Ruleset) -> bool {
+        let mut is_constant = true;
+        self.checks(&mut |check, _| is_constant &= index::is_constant(ruleset.program(), check));
+        is_constant
     }
 
     /// Visits the checks.
@@ -287,9 +295,12 @@ impl Coverage {
     }
 
     /// The checks of a rule that were never true, or never false, with what they never were.
-    pub fn missing(&self, rule: &Rule) -> Vec<(String, bool)> {
+    pub fn missing(&self, rule: &Rule, ruleset: &Ruleset) -> Vec<(String, bool)> {
         let mut missing = Vec::new();
         rule.outline().checks(&mut |check, text| {
+            if index::is_constant(ruleset.program(), check) {
+                return;
+            }
             for value in [true, false] {
                 if !self.decided.contains(&(check, value)) {
                     missing.push((text.to_owned(), value));

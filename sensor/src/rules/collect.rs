@@ -136,11 +136,10 @@ impl Definitions {
             capture_duration_ms: reading.number("capture_duration").unwrap_or(0),
         };
         let source = reading.text("source").map_or_else(|| "syscall".to_owned(), |text| text.text);
-        let (Some(condition), Some(output), Some(desc), Some(priority)) =
-            (condition, output, desc, priority)
-        else {
-            return;
-        };
+        let Some(condition) = condition else { return };
+        // What else is wrong with the rule is said too: a rule that is not whole is not loaded.
+        let (output, desc) = (output.unwrap_or_default(), desc.unwrap_or_default());
+        let priority = priority.unwrap_or(Priority::Emergency);
         let name = reading.entry.name.text.clone();
         let item = reading.entry.item();
         let condition_place = key_place(reading.entry, "condition");

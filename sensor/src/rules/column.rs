@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::fields::Type;
 use crate::fields::operand::{Operand, Several, Shape};
+use crate::fields::{Get, Type};
 use crate::rules::ast::{Argument, Function, Span, Term, TermKind};
 use crate::rules::error::{Code, Fault};
 use crate::rules::program::{Access, Column, ColumnId, ColumnKind, Program};
@@ -58,6 +58,7 @@ impl Columns {
         let key = operand.name.to_string();
         let access = match operand.shape() {
             Shape::Direct => Access::Direct,
+            Shape::Composed if matches!(operand.field.get, Get::StrOrText(..)) => Access::Held,
             Shape::Composed => Access::Slot,
             Shape::Many(_) => Access::Each,
         };

@@ -324,9 +324,8 @@ impl<'a> Compiler<'a> {
     /// A list of constants, with its lists' names resolved.
     fn expand(&mut self, written: &Written, constants: &[Constant]) -> Outcome<Vec<Constant>> {
         for constant in constants {
-            if let Some(near) =
-                self.lists.near(constant).filter(|_| self.lists.named_by(constant).is_none())
-            {
+            let near = self.lists.near(constant, constants.len() == 1);
+            if let Some(near) = near.filter(|_| self.lists.named_by(constant).is_none()) {
                 let message = format!("there is no list `{}`", constant.span.as_str());
                 let fault = Fault::new(Code::UnknownListName, constant.span.place(), message);
                 self.notes

@@ -9,7 +9,7 @@ use crate::rules::glob::Glob;
 use crate::rules::network::Network;
 use crate::rules::pmatch::PathTrie;
 use crate::rules::posix;
-use crate::rules::test::{Bytes, Ordering, Test};
+use crate::rules::test::{Bytes, Folded, Ordering, Test};
 
 /// Falco's limit on a constant, in bytes.
 const CONSTANT_MAX: usize = 255;
@@ -106,7 +106,7 @@ fn bytes(operator: Operator, constant: &Constant) -> Compiled<Bytes> {
         Operator::Equal => Bytes::Equal(own()),
         Operator::NotEqual => Bytes::NotEqual(own()),
         Operator::Contains => Bytes::Contains(Box::new(Finder::new(value).into_owned())),
-        Operator::IContains => Bytes::ContainsFolded(value.to_ascii_lowercase().into()),
+        Operator::IContains => Bytes::ContainsFolded(Folded::new(value)),
         Operator::StartsWith => Bytes::StartsWith(own()),
         Operator::EndsWith => Bytes::EndsWith(own()),
         Operator::Glob => Bytes::Glob(Glob::new(value, false)),

@@ -32,7 +32,7 @@ pub enum Severity {
     Error,
     /// Falco warns of this too.
     Warning,
-    /// Only this project's checks know it.
+    /// A warning that Falco does not know.
     Lint,
 }
 
@@ -140,8 +140,7 @@ impl Finding {
     pub fn render(&self, files: &[File]) -> String {
         let severity = match self.severity() {
             Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Lint => "note",
+            Severity::Warning | Severity::Lint => "warning",
         };
         let mut text = format!("{severity}[{}]: {}\n", self.code.name(), self.message);
         let Some(file) = files.get(self.place.file) else { return text };

@@ -148,6 +148,14 @@ impl Bucket {
     }
 }
 
+/// True for a check that is the same for every event.
+pub fn is_constant(program: &Program, check: CheckId) -> bool {
+    let column = &program.columns[program.checks[check].column];
+    let ColumnKind::Field(operand) = &column.kind else { return false };
+    matches!(operand.field.name, "evt.num" | "evt.dir")
+        && Known { event_type: OTHER, direction: true }.value(program, check).is_some()
+}
+
 /// How many event types a condition can match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -214,26 +222,81 @@ fn joined(
     memo: &mut HashMap<NodeId, NodeId>,
     decides: bool,
 ) -> Node {
-    let mut left = Vec::with_capacity(operands.len());
+    let (mut left, mut seen) = (Vec::with_capacity(operands.len()), Set::default());
     for operand in operands {
         let operand = specialise(compiler, *operand, known, memo);
-        match compiler.program.nodes[operand] {
-            Node::Constant(value) if value == decides => return Node::Constant(decides),
+        match &compiler.program.nodes[operand] {
+            Node::Constant(value) if *value == decides => return Node::Constant(decides),
             Node::Constant(_) => {}
-            _ if left.contains(&operand) => {}
-            _ => left.push(operand),
+            // One list of parts, whatever the parentheses and macros: rules share single parts.
+            Node::And(parts) if !decides => {
+                left.extend(parts.iter().filter(|one| seen.insert(**one)));
+            }
+            Node::Or(parts) if decides => {
+                left.extend(parts.iter().filter(|one| seen.insert(**one)));
+            }
+            _ => left.extend(seen.insert(operand).then_some(operand)),
         }
     }
-    left.sort_by(|one, other| {
-        let rank = |node: &NodeId| compiler.program.estimate(*node).rank(decides);
-        rank(one).total_cmp(&rank(other))
-    });
-    match *left {
-        [] => Node::Constant(!decides),
+    if decides { any_of(compiler, left) } else { all_of(compiler, left) }
+}
+
+/// `and` of different parts, in the best order.
+fn all_of(compiler: &Compiler<'_>, mut parts: Vec<NodeId>) -> Node {
+    sort(compiler, &mut parts, false);
+    match *parts {
+        [] => Node::Constant(true),
         [only] => compiler.program.nodes[only].clone(),
-        _ if decides => Node::Or(left.into()),
-        _ => Node::And(left.into()),
+        _ => Node::And(parts.into()),
     }
+}
+
+/// `or` of different parts, in the best order. What all of them require is required once, before
+/// them: `(a and b) or (a and c)` is `a and (b or c)`.
+fn any_of(compiler: &mut Compiler<'_>, mut parts: Vec<NodeId>) -> Node {
+    let conjuncts = |part: NodeId| match &compiler.program.nodes[part] {
+        Node::And(inner) => inner.to_vec(),
+        _ => vec![part],
+    };
+    let mut common = parts.first().map(|first| conjuncts(*first)).unwrap_or_default();
+    for part in parts.iter().skip(1) {
+        if common.is_empty() {
+            break;
+        }
+        let own: Set<NodeId> = conjuncts(*part).into_iter().collect();
+        common.retain(|one| own.contains(one));
+    }
+    if parts.len() < 2 || common.is_empty() {
+        sort(compiler, &mut parts, true);
+        return match *parts {
+            [] => Node::Constant(false),
+            [only] => compiler.program.nodes[only].clone(),
+            _ => Node::Or(parts.into()),
+        };
+    }
+    let required: Set<NodeId> = common.iter().copied().collect();
+    let rests: Vec<Vec<NodeId>> = parts
+        .iter()
+        .map(|part| conjuncts(*part).into_iter().filter(|one| !required.contains(one)).collect())
+        .collect();
+    if rests.iter().all(|rest| !rest.is_empty()) {
+        let rests: Vec<NodeId> = rests
+            .into_iter()
+            .map(|rest| {
+                let rest = all_of(compiler, rest);
+                compiler.node(rest)
+            })
+            .collect();
+        let rest = any_of(compiler, rests);
+        common.push(compiler.node(rest));
+    }
+    all_of(compiler, common)
+}
+
+/// Puts first what decides most at the least cost.
+fn sort(compiler: &Compiler<'_>, parts: &mut [NodeId], decides: bool) {
+    let rank = |node: &NodeId| compiler.program.estimate(*node).rank(decides);
+    parts.sort_by(|one, other| rank(one).total_cmp(&rank(other)));
 }
 
 impl Known<'_> {

@@ -1,16 +1,16 @@
 //! Conditions that are right, and probably not what their author meant.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use crate::fields::operand::{Operand, Several, Shape};
 use crate::rules::ast::{ExprKind, Operator};
 use crate::rules::error::{Code, Fault};
+use crate::rules::never::conjuncts;
 use crate::rules::parser;
-use crate::rules::program::{Access, Check, ColumnId, Comparison, Node, NodeId, Program};
-use crate::rules::test::{Bytes, Test};
+use crate::rules::program::{NodeId, Program};
 use crate::rules::text::{Place, Text};
 
-/// A note on `!=` with a field that is often absent: then the comparison is false too.
+/// A warning of `!=` with a field that is often absent: then the comparison is false too.
 pub fn not_equal(operator: Operator, operand: &Operand, place: Place) -> Option<Fault> {
     let name = &operand.name;
     if operator != Operator::NotEqual {
@@ -42,66 +42,34 @@ fn is_often_absent(operand: &Operand) -> bool {
         || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) && of_parent
 }
 
-/// A note on `and …` that is appended to `… or …`: it binds to the last part only.
+/// A warning of `and …` that is appended to `… or …`, and of `or …` to `… and …`: without
+/// parentheses the one binds to the last part only, and the other to none.
 pub fn appended(condition: &Text, addition: &Text) -> Option<Fault> {
     let added = addition.text.trim_start();
-    let after = added.strip_prefix("and")?;
-    if !after.starts_with(|char: char| char.is_whitespace() || char == '(') {
-        return None;
-    }
+    let word = ["and", "or"].into_iter().find(|word| {
+        let after = added.strip_prefix(word);
+        after.is_some_and(|after| after.starts_with(|c: char| c.is_whitespace() || c == '('))
+    })?;
     let expr = parser::parse(&std::sync::Arc::new(condition.clone())).ok()?;
-    let ExprKind::Or(operands) = &expr.kind else { return None };
+    let (operands, message) = match (&expr.kind, word) {
+        (ExprKind::Or(operands), "and") => {
+            (operands, "the appended `and` binds to the last part of the `or` before it only")
+        }
+        (ExprKind::And(operands), "or") => {
+            (operands, "the appended `or` holds without any part of the `and` before it")
+        }
+        _ => return None,
+    };
     // In parentheses the whole is wider than its parts.
     if operands.first()?.span.start != expr.span.start {
         return None;
     }
     let start = addition.text.len() - added.len();
-    let place = addition.place(start..start + "and".len());
-    let message = "the appended `and` binds to the last part of the `or` before it only";
+    let place = addition.place(start..start + word.len());
     Some(
         Fault::new(Code::MixedOperators, place, message)
             .hint("put the condition that is appended to in parentheses"),
     )
-}
-
-/// True when the parts of a condition exclude each other, whatever the event.
-pub fn is_contradiction(program: &Program, node: NodeId) -> bool {
-    let mut parts = BTreeSet::new();
-    conjuncts(program, node, &mut parts);
-    let is_negated =
-        |part: &NodeId| matches!(program.nodes[*part], Node::Not(inner) if parts.contains(&inner));
-    parts.iter().any(is_negated) || excludes_every_value(program, &parts)
-}
-
-/// True when no text is in all the sets that a column must be in.
-fn excludes_every_value(program: &Program, parts: &BTreeSet<NodeId>) -> bool {
-    let mut possible: HashMap<ColumnId, BTreeSet<&[u8]>> = HashMap::new();
-    for part in parts {
-        let Node::Check(check) = program.nodes[*part] else { continue };
-        let check = &program.checks[check];
-        let Some(values) = values(program, check) else { continue };
-        match possible.get_mut(&check.column) {
-            Some(known) => known.retain(|value| values.contains(value)),
-            None => {
-                possible.insert(check.column, values);
-            }
-        }
-    }
-    possible.values().any(BTreeSet::is_empty)
-}
-
-/// The values that a check on one text allows.
-fn values<'a>(program: &Program, check: &'a Check) -> Option<BTreeSet<&'a [u8]>> {
-    if program.columns[check.column].access == Access::Each {
-        return None;
-    }
-    match &check.comparison {
-        Comparison::Test(Test::Bytes(Bytes::Equal(value))) => Some([&**value].into()),
-        Comparison::Test(Test::Bytes(Bytes::OneOf(values))) => {
-            Some(values.iter().map(|value| &**value).collect())
-        }
-        _ => None,
-    }
 }
 
 /// True when whatever matches `later` matches `earlier` too.
@@ -110,14 +78,4 @@ pub fn shadows(program: &Program, earlier: NodeId, later: NodeId) -> bool {
     conjuncts(program, earlier, &mut of_earlier);
     conjuncts(program, later, &mut of_later);
     of_earlier.is_subset(&of_later)
-}
-
-/// The parts that must all hold.
-fn conjuncts(program: &Program, node: NodeId, parts: &mut BTreeSet<NodeId>) {
-    match &program.nodes[node] {
-        Node::And(inner) => inner.iter().for_each(|inner| conjuncts(program, *inner, parts)),
-        _ => {
-            parts.insert(node);
-        }
-    }
 }

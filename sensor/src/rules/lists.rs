@@ -71,16 +71,18 @@ impl Lists {
         self.named.contains_key(name).then_some(name)
     }
 
-    /// The list that a value was probably meant to name.
-    pub fn near(&self, constant: &Constant) -> Option<&str> {
-        const LENGTH_MIN: usize = 6;
+    /// The list that a value was probably meant to name. A value that stands alone more likely is
+    /// a name than one of several.
+    pub fn near(&self, constant: &Constant, is_alone: bool) -> Option<&str> {
+        const LENGTH_MIN: usize = 5;
         let name = str::from_utf8(&constant.value).ok().filter(|_| !constant.quoted)?;
         // Names of lists are words joined by underscores, as few values are.
-        if name.len() < LENGTH_MIN || !name.contains('_') || name.contains(['/', '.', ':']) {
+        let is_like_a_name = is_alone || name.contains('_');
+        if name.len() < LENGTH_MIN || !is_like_a_name || name.contains(['/', '.', ':']) {
             return None;
         }
         nearest(name, self.named.keys().map(String::as_str))
-            .filter(|near| strsim::normalized_damerau_levenshtein(name, near) > 0.85)
+            .filter(|near| strsim::normalized_damerau_levenshtein(name, near) > 0.8)
     }
 
     fn items(&self, name: &str, within: &mut Vec<String>) -> Arc<Resolved> {

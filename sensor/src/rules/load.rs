@@ -16,7 +16,7 @@ use crate::rules::options::{Matching, Options};
 use crate::rules::program::NodeId;
 use crate::rules::template::Template;
 use crate::rules::text::{File, Text};
-use crate::rules::{Rule, Ruleset, added, exceptions, file, lint, parser, yaml};
+use crate::rules::{Rule, Ruleset, added, exceptions, file, lint, never, parser, yaml};
 
 /// What a load came to.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ fn compile(definitions: Definitions, options: &Options, findings: &mut Vec<Findi
     Ruleset { rules: loaded, program: compiler.program, index, matching: options.matching }
 }
 
-/// A note on a rule that an earlier one always hides.
+/// A warning of a rule that an earlier one always hides.
 fn shadowed(earlier: &[Rule], rule: &Rule, compiler: &Compiler<'_>, item: Item) -> Option<Finding> {
     let hides = |other: &&Rule| {
         other.enabled && rule.enabled && lint::shadows(&compiler.program, other.node, rule.node)
@@ -245,8 +245,10 @@ fn rule(
     let template = problems.template(&definition, options, &mut compiler.columns);
     let (condition, template) = (condition?, template?);
     let reach = reach(compiler, condition.node);
-    if reach == Reach::Nothing || lint::is_contradiction(&compiler.program, condition.node) {
-        problems.never_true();
+    match never::reason(&compiler.program, condition.node) {
+        Some(reason) => problems.never_true(&reason),
+        None if reach == Reach::Nothing => problems.never_true("it holds for no event type"),
+        None => {}
     }
     problems.reach(&reach);
     Some(built(definition, options, condition, template))
@@ -309,6 +311,10 @@ impl<'a> Problems<'a> {
             if !skip && matches!(fault.code, Code::UnknownFilter | Code::CompileCondition) {
                 fault.code = code;
             }
+            if skip {
+                let hint = fault.hint.map_or(String::new(), |hint| format!("{hint} "));
+                fault.hint = Some(format!("{hint}The rule is skipped"));
+            }
             self.findings.push(fault.within(within.to_vec()));
         }
     }
@@ -351,10 +357,11 @@ impl<'a> Problems<'a> {
         Some(template)
     }
 
-    fn never_true(&mut self) {
+    fn never_true(&mut self, reason: &str) {
         let place = self.condition.place.clone();
-        let fault = Fault::new(Code::NeverTrue, place, "no event can match this condition");
-        self.findings.push(fault.within(vec![self.item.clone()]));
+        let message = format!("no event can match this condition: {reason}");
+        self.findings
+            .push(Fault::new(Code::NeverTrue, place, message).within(vec![self.item.clone()]));
     }
 
     fn reach(&mut self, reach: &Reach) {
@@ -371,7 +378,12 @@ impl<'a> Problems<'a> {
         }
         let few = matches!(reach, Reach::Types(types) if types.len() <= TYPES_MAX);
         if !few && self.warn_event_types {
-            let message = "Rule matches too many evt.type values. This has a significant performance penalty.";
+            let message = match reach {
+                Reach::Nothing => "Rule matches no evt.type value.",
+                _ => {
+                    "Rule matches too many evt.type values. This has a significant performance penalty."
+                }
+            };
             self.findings.push(Fault::new(Code::NoEventType, place, message).within(within));
         }
     }

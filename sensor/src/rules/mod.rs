@@ -22,6 +22,7 @@ pub mod lexer;
 pub mod lists;
 pub mod load;
 pub mod lookup;
+pub mod never;
 pub mod network;
 pub mod options;
 pub mod outline;

@@ -21,7 +21,7 @@ pub struct Program {
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     pub nodes: Vec<Node>,
-    /// How much each node costs, and how often it is true, as is guessed.
+    /// How much each node costs, and how often it is true, as is expected.
     estimates: Vec<Estimate>,
     /// How many nodes each is a part of: what only one asks for need not be remembered.
     uses: Vec<u32>,
@@ -53,6 +53,8 @@ pub enum ColumnKind {
 pub enum Access {
     /// From the event, each time.
     Direct,
+    /// From the event where it holds it whole, else as `Slot`.
+    Held,
     /// Put together once for each event, and kept in the slot.
     Slot,
     /// Visited value by value.
@@ -227,7 +229,7 @@ impl Program {
             self.uses[*part] += 1;
         }
         self.uses.push(0);
-        self.estimates.push(cost::of_node(&node, &self.checks, &self.estimates));
+        self.estimates.push(cost::of_node(&node, &self.columns, &self.checks, &self.estimates));
         self.nodes.push(node);
     }
 
@@ -374,6 +376,10 @@ impl<'a, S: Source> Evaluation<'a, S> {
             (Access::Direct, ColumnKind::Field(operand)) => {
                 self.source.direct(operand).is_some_and(holds)
             }
+            (Access::Held, ColumnKind::Field(operand)) => match self.source.held(operand) {
+                Some(text) => holds(Value::Bytes(text)),
+                None => self.any_in_slot(id, holds),
+            },
             (Access::Each, ColumnKind::Field(operand)) => {
                 let mut found = false;
                 self.source.each(operand, &mut self.scratch.text, &mut |value| {
@@ -382,11 +388,13 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 });
                 found
             }
-            _ => {
-                self.fill(id);
-                self.scratch.slots[id].any(holds)
-            }
+            _ => self.any_in_slot(id, holds),
         }
+    }
+
+    fn any_in_slot(&mut self, id: ColumnId, holds: impl FnMut(Value<'_>) -> bool) -> bool {
+        self.fill(id);
+        self.scratch.slots[id].any(holds)
     }
 
     /// Puts the column's value into its slot, once for each event.

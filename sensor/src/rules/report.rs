@@ -1,5 +1,7 @@
 //! Findings of a load as JSON: in the shape of `falco_load_results`, and as SARIF.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value as Json, json};
 
 use crate::rules::error::{Code, Finding, Item, Severity};
@@ -10,17 +12,14 @@ use crate::rules::text::{File, Place};
 pub fn falco(loaded: &Loaded) -> Json {
     let results: Vec<Json> = (0..loaded.files.len())
         .map(|number| {
-            let of = |severity: Severity| -> Vec<Json> {
-                loaded
-                    .findings
-                    .iter()
-                    .filter(|finding| {
-                        finding.place.file == number && finding.severity() == severity
-                    })
+            let of = |is_error: bool| -> Vec<Json> {
+                let findings = loaded.findings.iter().filter(|one| one.place.file == number);
+                findings
+                    .filter(|one| (one.severity() == Severity::Error) == is_error)
                     .map(|finding| falco_finding(finding, &loaded.files))
                     .collect()
             };
-            let errors = of(Severity::Error);
+            let errors = of(true);
             let of_schema: Vec<&str> = loaded
                 .findings
                 .iter()
@@ -33,8 +32,7 @@ pub fn falco(loaded: &Loaded) -> Json {
                 "schema_valid": of_schema.is_empty(),
                 "schema_warnings": of_schema,
                 "errors": errors,
-                "warnings": of(Severity::Warning),
-                "lints": of(Severity::Lint),
+                "warnings": of(false),
             })
         })
         .collect();
@@ -108,8 +106,7 @@ pub fn sarif(loaded: &Loaded) -> Json {
 fn sarif_result(finding: &Finding, files: &[File]) -> Json {
     let level = match finding.severity() {
         Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Lint => "note",
+        Severity::Warning | Severity::Lint => "warning",
     };
     let text = match &finding.hint {
         Some(hint) => format!("{}; {hint}", finding.message),
@@ -121,7 +118,7 @@ fn sarif_result(finding: &Finding, files: &[File]) -> Json {
             let (start, end) =
                 (file.position(finding.place.bytes.start), file.position(finding.place.bytes.end));
             json!({ "physicalLocation": {
-                "artifactLocation": { "uri": file.name },
+                "artifactLocation": { "uri": uri(&file.name) },
                 "region": {
                     "startLine": start.line,
                     "startColumn": start.column,
@@ -138,4 +135,18 @@ fn sarif_result(finding: &Finding, files: &[File]) -> Json {
         "message": { "text": text },
         "locations": locations,
     })
+}
+
+/// A path as a reference: what a URI may not hold is written in hexadecimal.
+fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=:@".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            write!(uri, "%{byte:02X}").ok();
+        }
+    }
+    uri
 }

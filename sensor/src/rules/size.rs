@@ -70,9 +70,9 @@ fn of_bytes(bytes: &Bytes) -> usize {
         Bytes::Equal(text)
         | Bytes::NotEqual(text)
         | Bytes::Ordered(_, text)
-        | Bytes::ContainsFolded(text)
         | Bytes::StartsWith(text)
         | Bytes::EndsWith(text) => text.len() + OVERHEAD,
+        Bytes::ContainsFolded(folded) => folded.text().len() + OVERHEAD,
         Bytes::OneOf(set) => {
             of_set(set) + set.iter().map(|text| text.len() + OVERHEAD).sum::<usize>()
         }

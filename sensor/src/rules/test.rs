@@ -51,8 +51,7 @@ pub enum Bytes {
     Ordered(Ordering, Box<[u8]>),
     OneOf(Set<Box<[u8]>>),
     Contains(Box<Finder<'static>>),
-    /// In lower case.
-    ContainsFolded(Box<[u8]>),
+    ContainsFolded(Folded),
     StartsWith(Box<[u8]>),
     /// `startswith anyof`.
     AnyPrefix(Box<Trie>),
@@ -138,7 +137,7 @@ impl Bytes {
             Self::Ordered(ordering, own) => ordering.holds(&bytes, &&**own),
             Self::OneOf(set) => set.contains(bytes),
             Self::Contains(finder) => finder.find(bytes).is_some(),
-            Self::ContainsFolded(own) => contains_folded(bytes, own),
+            Self::ContainsFolded(own) => own.is_in(bytes),
             Self::StartsWith(own) => bytes.starts_with(own),
             Self::AnyPrefix(trie) => trie.matches(bytes),
             Self::EndsWith(own) => bytes.ends_with(own),
@@ -149,11 +148,71 @@ impl Bytes {
     }
 }
 
-/// True when `needle`, which is in lower case, is in `bytes` in any case.
-pub fn contains_folded(bytes: &[u8], needle: &[u8]) -> bool {
-    let Some(&first) = needle.first() else { return true };
-    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+/// A text that is looked for in any case.
+#[derive(Clone, Debug)]
+pub struct Folded {
+    text: Box<[u8]>,
+    /// Where the byte stands that is looked for first: one that few texts have.
+    rarest: usize,
+}
+
+impl Folded {
+    pub fn new(text: &[u8]) -> Self {
+        /// Letters as often as English has them, the most frequent first.
+        const LETTERS: &[u8] = b"etaoinsrhldcumfpgwybvkxjqz";
+        // Other bytes, as slashes and blanks, are in most paths and command lines.
+        let rarity = |byte: u8| {
+            LETTERS.iter().position(|letter| *letter == byte.to_ascii_lowercase()).unwrap_or(0)
+        };
+        let rarest = (0..text.len()).max_by_key(|at| rarity(text[*at])).unwrap_or(0);
+        Self { text: text.to_ascii_lowercase().into(), rarest }
+    }
+
+    /// In lower case.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub fn is_in(&self, bytes: &[u8]) -> bool {
+        contains_folded(bytes, &self.text, self.rarest)
+    }
+}
+
+/// True when `text` is in `bytes` in any case; its byte at `anchor` is what is looked for first.
+pub fn contains_folded(bytes: &[u8], text: &[u8], anchor: usize) -> bool {
+    let Some(byte) = text.get(anchor) else { return true };
+    let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
     memchr::memchr2_iter(lower, upper, bytes).any(|at| {
-        bytes.get(at..at + needle.len()).is_some_and(|part| part.eq_ignore_ascii_case(needle))
+        let start = at.checked_sub(anchor);
+        let part = start.and_then(|start| bytes.get(start..start + text.len()));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(text))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Folded;
+
+    #[test]
+    fn any_case_is_found_wherever_it_stands() {
+        for (text, bytes, expected) in [
+            ("", "", true),
+            ("", "x", true),
+            ("ab", "", false),
+            ("Zab", "xzABx", true),
+            ("abZ", "ABz", true),
+            ("abz", "bz", false),
+            ("azb", "zb az azb", true),
+            ("zz", "z zz", true),
+            ("zz", "z z", false),
+            ("GLIBC_TUNABLES", "A=b glibc_tunables=x", true),
+            ("/._", "a/._", true),
+        ] {
+            assert_eq!(
+                Folded::new(text.as_bytes()).is_in(bytes.as_bytes()),
+                expected,
+                "{text} {bytes}"
+            );
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value as Json};
 
 use super::*;
+use crate::fields::ArgumentForm;
 use crate::fields::object::ObjectEvent;
 use crate::rules::cases::{CaseFile, Coverage, Given, run_event};
 use crate::rules::error::Severity;
@@ -166,6 +167,39 @@ fn every_shipped_rule_has_a_case_that_fires_and_one_that_does_not() {
         let in_vain = checks == 1 || coverage.quiet.contains(&*rule.name);
         assert!(in_vain, "nothing tries {} in vain", rule.name);
     }
+}
+
+/// Names, types and arguments as in Falco's own list: a rule that compiles there compiles here.
+#[test]
+fn every_field_of_falco_is_in_the_table() {
+    let list = fs::read_to_string(in_project("tests/rules/fields.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = list
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split('\t').collect())
+        .collect();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let [name, value_type, argument] = row[..] else { panic!("three columns: {row:?}") };
+        let Some(field) = crate::fields::named(name) else {
+            wrong.push(format!("{name} is not in the table"));
+            continue;
+        };
+        let own = field.get.value_type().map_or("DYN", crate::fields::Type::falco_name);
+        let own_argument = match field.argument {
+            ArgumentForm::None => "none",
+            ArgumentForm::OptionalIndex | ArgumentForm::OptionalKey => "optional",
+            ArgumentForm::RequiredKey | ArgumentForm::Parameter | ArgumentForm::Dotted => {
+                "required"
+            }
+        };
+        if (own, own_argument) != (value_type, argument) {
+            wrong.push(format!("{name}: {own} {own_argument}, not {value_type} {argument}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // 207 of the core, 6 more that are deprecated, 61 of the plugin.
+    assert_eq!(rows.len(), 274);
 }
 
 #[test]

@@ -249,7 +249,7 @@ pub fn compare_text(operator: Operator, left: &[u8], right: &[u8]) -> bool {
         Operator::StartsWith => left.starts_with(right),
         Operator::EndsWith => left.ends_with(right),
         Operator::Contains => memchr::memmem::find(left, right).is_some(),
-        Operator::IContains => contains_folded(left, right),
+        Operator::IContains => contains_folded(left, right, 0),
         Operator::Glob => Glob::new(right, false).matches(left),
         Operator::IGlob => Glob::new(right, true).matches(left),
         _ => false,

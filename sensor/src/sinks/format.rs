@@ -38,9 +38,29 @@ pub fn pretty(alert: &Alert, colour: bool, text: &mut String) {
 /// front, and pairs of which nothing is known.
 fn known(output: &str, rule: &str) -> String {
     let rest = output.strip_prefix(rule).and_then(|rest| rest.strip_prefix(" | "));
-    let output = rest.unwrap_or(output);
-    let is_known = |word: &&str| !word.ends_with("=<NA>");
-    output.split(' ').filter(is_known).collect::<Vec<_>>().join(" ")
+    rest.unwrap_or(output).split(' ').filter_map(known_part).collect::<Vec<_>>().join(" ")
+}
+
+/// What is known of `key=value` or `key=value,value`; nothing where every value is absent. Only
+/// words that begin like a key of an output are looked at: others may be somebody's command line.
+fn known_part(word: &str) -> Option<&str> {
+    const ABSENT: &str = "<NA>";
+    let is_key = |key: &str| {
+        !key.is_empty()
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"_.".contains(&byte))
+    };
+    let Some((_, values)) = word.split_once('=').filter(|(key, _)| is_key(key)) else {
+        return Some(word);
+    };
+    if values.split(',').all(|value| value == ABSENT) {
+        return None;
+    }
+    // A list whose end is unknown: ancestors beyond the first process.
+    let mut known = word;
+    while let Some(before) = known.strip_suffix(ABSENT).and_then(|rest| rest.strip_suffix(',')) {
+        known = before;
+    }
+    Some(known)
 }
 
 /// `namespace/pod/container`, as far as it is known.
@@ -132,6 +152,14 @@ mod tests {
             ("Rule | file=/a  b name=<NA> image=<NA> id=1", "file=/a  b id=1"),
             ("Somebody did <NA> | x=1", "Somebody did <NA> | x=1"),
             ("Rule happened", "Rule happened"),
+            ("Rule | parent=sh ancestors=<NA>,<NA> user=a", "parent=sh user=a"),
+            ("Rule | ancestors=sshd,<NA> user=a", "ancestors=sshd user=a"),
+            ("Rule | ancestors=<NA>,sshd", "ancestors=<NA>,sshd"),
+            // Not the keys of an output, but what a process was started with.
+            (
+                "Rule | command=sh -c X=<NA> /a/b=<NA> --c=<NA>",
+                "command=sh -c X=<NA> /a/b=<NA> --c=<NA>",
+            ),
         ] {
             assert_eq!(known(output, "Rule"), shown);
         }

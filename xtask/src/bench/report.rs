@@ -210,7 +210,7 @@ pub(super) fn pipeline(records: u64, cpu_ns: u64) -> String {
     let met = if us <= RECORD_LIMIT_US { "met" } else { "missed" };
     format!(
         "\n## From record to event\n\n\
-         Opens, with a tenth connects, of a hundred processes, from memory through the decoder, the\n\
+         Opens, a tenth connects and a twentieth execs of a hundred processes, from memory through the decoder, the\n\
          process table and attribution, without rules: {us:.3} µs a record, {:.1} million a second and\n\
          processor (bar: ≤ {RECORD_LIMIT_US} µs with rules; {met}).\n",
         1.0 / us

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         text(&loaded, took, args.quiet)?
     };
     print(&output)?;
-    let warned = loaded.findings.iter().any(|one| one.severity() == Severity::Warning);
+    let warned = loaded.warnings().next().is_some();
     let failed = loaded.ruleset.is_none() || (args.strict && warned);
     Ok(if failed { FAILED } else { ExitCode::SUCCESS })
 }

@@ -1,4 +1,5 @@
-//! `sensor rules explain`: a rule's condition as a tree, with the value of each part for an event;
+//! `sensor rules explain`: a rule's condition as a tree, with the value of each part for an event,
+//! and what the event has of each field;
 //! without an event, what could be decided in the kernel.
 
 use std::fmt::{self, Write as _};
@@ -6,10 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::rules::{FAILED, Outcome, RulesetArgs, eval, print, wrong_use};
+use crate::fields::json;
 use crate::fields::near::did_you_mean;
 use crate::fields::object::ObjectEvent;
 use crate::rules::outline::Outline;
-use crate::rules::program::Scratch;
+use crate::rules::program::{CheckId, ColumnId, ColumnKind, Comparison, Scratch};
 use crate::rules::pushdown::Pushdown;
 use crate::rules::{Rule, Ruleset};
 
@@ -100,7 +102,7 @@ impl Tree<'_> {
     fn add(&mut self, outline: &Outline, depth: usize) -> fmt::Result {
         let held = outline.holds(self.event, self.ruleset, self.scratch);
         let (title, parts): (_, &[Arc<Outline>]) = match outline {
-            Outline::Check { text, .. } => (text.to_string(), &[]),
+            Outline::Check { check, text } => (format!("{text}  ← {}", self.values(*check)), &[]),
             Outline::Macro { name, body } => (format!("macro {name}"), std::slice::from_ref(body)),
             Outline::Not(inner) => ("not".to_owned(), std::slice::from_ref(inner)),
             Outline::And(parts) => ("all of".to_owned(), parts),
@@ -108,5 +110,32 @@ impl Tree<'_> {
         };
         writeln!(self.out, "{held:<5} {}{title}", "  ".repeat(depth))?;
         parts.iter().try_for_each(|part| self.add(part, depth + 1))
+    }
+
+    /// What the event has of what a check compares.
+    fn values(&mut self, check: CheckId) -> String {
+        let check = &self.ruleset.program().checks[check];
+        let left = self.value(check.column);
+        match check.comparison {
+            Comparison::Column(_, right) => format!("{left}, {}", self.value(right)),
+            _ => left,
+        }
+    }
+
+    fn value(&mut self, column: ColumnId) -> String {
+        let program = self.ruleset.program();
+        let value = match &program.columns[column].kind {
+            ColumnKind::Field(operand) => json::json(operand, self.event),
+            ColumnKind::Call(_) => {
+                program.fill(column, self.event, self.scratch);
+                let mut values = Vec::new();
+                self.scratch.slot(column).any(|value| {
+                    values.push(json::to_json(value));
+                    false
+                });
+                if values.len() > 1 { values.into() } else { values.pop().unwrap_or_default() }
+            }
+        };
+        if value.is_null() { "absent".to_owned() } else { value.to_string() }
     }
 }

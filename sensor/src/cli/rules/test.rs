@@ -87,7 +87,7 @@ impl<'a> Bench<'a> {
     fn missing(&self) -> Vec<Missing<'a>> {
         let rules = self.ruleset.rules().iter();
         rules
-            .map(|rule| (&*rule.name, self.coverage.missing(rule)))
+            .map(|rule| (&*rule.name, self.coverage.missing(rule, self.ruleset)))
             .filter(|(_, missing)| !missing.is_empty())
             .collect()
     }

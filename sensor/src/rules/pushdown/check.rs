@@ -233,7 +233,7 @@ fn bits(
     // Across names, or in what stands there without any bit, the text says nothing of bits.
     let needle: Vec<u8> = match bytes {
         Bytes::Contains(finder) => finder.needle().to_vec(),
-        Bytes::ContainsFolded(needle) => needle.to_vec(),
+        Bytes::ContainsFolded(needle) => needle.text().to_vec(),
         _ => return None,
     };
     let is_within_name =

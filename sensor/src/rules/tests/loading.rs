@@ -1,6 +1,7 @@
 //! Documents and what loading them comes to.
 
 use super::*;
+use crate::rules::error::Code;
 
 /// A rule with a name, a condition, and further lines.
 fn rule(name: &str, condition: &str, more: &str) -> String {
@@ -260,10 +261,11 @@ fn lints_say_what_was_probably_not_meant() {
     assert_eq!(of("evt.type in (open, getppid)"), Vec::<&str>::new());
     let list = "- list: shell_names\n  items: [sh]\n";
     let named = |condition: &str| lints(&(list.to_owned() + &rule("R", condition, "")), &default);
-    assert_eq!(
-        named("evt.type = open and proc.name in (shel_names)"),
-        ["SENSOR_UNKNOWN_LIST_NAME"]
-    );
+    for unknown in ["shel_names", "shell_names, shellnames_, sh", "shellnames"] {
+        let condition = format!("evt.type = open and proc.name in ({unknown})");
+        assert_eq!(named(&condition), ["SENSOR_UNKNOWN_LIST_NAME"], "{unknown}");
+    }
+    assert_eq!(named("evt.type = open and proc.name in (shellnames, sh)"), Vec::<&str>::new());
     assert_eq!(named("evt.type = open and proc.name = shell_names"), ["SENSOR_LIST_AS_VALUE"]);
     assert_eq!(named("evt.type = open and proc.name in (shell_names)"), Vec::<&str>::new());
     let append = |condition: &str, addition: &str| {
@@ -275,11 +277,58 @@ fn lints_say_what_was_probably_not_meant() {
     assert_eq!(append(mixed, "and proc.name = x"), ["SENSOR_MIXED_OPERATORS"]);
     assert_eq!(append(&format!("({mixed})"), "and proc.name = x"), Vec::<&str>::new());
     assert_eq!(append(mixed, "or proc.name = x"), Vec::<&str>::new());
+    let joined = "evt.type = open and proc.name = y";
+    assert_eq!(append(joined, "or proc.name = x"), ["SENSOR_MIXED_OPERATORS"]);
+    assert_eq!(append(&format!("({joined})"), "or proc.name = x"), Vec::<&str>::new());
+    assert_eq!(append(joined, "and proc.pid = 1"), Vec::<&str>::new());
     let two =
         rule("A", "evt.type = open", "") + &rule("B", "evt.type = open and proc.name = x", "");
     let first = Options { matching: Matching::First, ..Options::default() };
     assert_eq!(lints(&two, &first), ["SENSOR_SHADOWED"]);
     assert_eq!(lints(&two, &default), Vec::<&str>::new());
+}
+
+/// Conditions that no event satisfies, each with the reason that is given; and such as some event does.
+#[test]
+fn what_can_never_be_true_is_said_with_the_reason() {
+    let reasons = |condition: &str| -> Vec<String> {
+        let loaded = load(&rule("R", &format!("evt.type = open and {condition}"), ""));
+        let findings = loaded.findings.iter().filter(|one| one.code == Code::NeverTrue);
+        findings.map(|one| one.message.clone()).collect()
+    };
+    for (condition, reason) in [
+        ("evt.type = connect", "`evt.type = open` and `evt.type = connect` exclude"),
+        ("evt.num = 0", "it holds for no event type"),
+        ("proc.name in ()", "`proc.name in ()` holds for no value"),
+        ("proc.name = a and proc.name = b", "`proc.name = a` and `proc.name = b` exclude"),
+        ("proc.name = a and proc.name != a", "`proc.name = a` and `proc.name != a` exclude"),
+        ("proc.name = a and not proc.name in (a, b)", "and `not proc.name in (a, b)` exclude"),
+        ("proc.name in (a, b) and proc.name startswith c", "and `proc.name startswith c` exclude"),
+        ("proc.name startswith a and proc.name startswith b", "exclude each other"),
+        ("proc.name endswith a and proc.name endswith b", "exclude each other"),
+        ("fd.num > 5 and fd.num < 3", "`fd.num > 5` and `fd.num < 3` exclude"),
+        ("fd.num > 5 and fd.num < 6", "exclude each other"),
+        ("fd.num = 5 and fd.num >= 6", "`fd.num = 5` and `fd.num >= 6` exclude"),
+        ("evt.failed = true and evt.failed = false", "exclude each other"),
+        ("fd.sip = 10.0.0.1 and fd.snet in (192.168.0.0/16)", ""),
+        ("fd.sip = 10.0.0.1 and fd.sip = 10.0.0.2", "exclude each other"),
+        ("proc.name = a and not proc.name = a", "a part of it is also negated"),
+        ("proc.name = a and (proc.name = b or (proc.name = c and user.uid = 0))", "exclude"),
+        ("proc.name = a and (proc.name = b or user.uid = 0)", ""),
+        ("proc.name = a and not (proc.name = b or proc.name = c)", ""),
+        ("proc.aname = a and proc.aname = b", ""),
+        ("fd.port = 1 and fd.port = 2", ""),
+        ("fd.num >= 5 and fd.num <= 5", ""),
+        ("not proc.pname = a and not proc.pname != a", ""),
+        ("proc.name startswith a and proc.name startswith ab", ""),
+    ] {
+        let found = reasons(condition);
+        let is_right = match reason {
+            "" => found.is_empty(),
+            reason => found.len() == 1 && found[0].contains(reason),
+        };
+        assert!(is_right, "{condition}: {found:?}");
+    }
 }
 
 /// The documents that Falco answered, where they are beside the checkout.
@@ -333,7 +382,7 @@ fn five_errors_are_five_reports() {
         .errors()
         .map(|error| loaded.files[0].position(error.place.bytes.start).line)
         .collect();
-    assert_eq!(places, [2, 5, 6, 10, 17, 20]);
+    assert_eq!(places, [2, 5, 6, 10, 15, 17, 20]);
 }
 
 #[test]

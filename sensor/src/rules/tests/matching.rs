@@ -191,6 +191,13 @@ fn guarded() -> String {
         "evt.type = openat and fd.directory in (/etc, /usr)",
         "evt.type = execve and proc.name in (cat, sh)",
         "proc.name = cat",
+        "evt.type = openat and (fd.name = /x or (proc.name = cat and (fd.directory = /etc and fd.name != /x)))",
+        "evt.type = openat and ((proc.name = cat and fd.name startswith /etc) or (proc.name = cat and fd.name = /x))",
+        "(evt.type = open and proc.name = cat) or (evt.type in (open, openat) and proc.name = cat and fd.name = /x)",
+        "evt.type = openat and fd.directory = /etc and proc.name != sh and not (proc.name = cat and fd.name = /etc/shadow)",
+        "evt.type = openat and fd.directory = /etc and proc.name != sh and fd.name contains a",
+        "evt.type = openat and fd.directory = /etc and proc.name != sh and fd.name = /x",
+        "evt.type = openat and fd.directory = /etc and proc.name != sh and fd.name startswith /x",
     ];
     let rules = conditions.iter().enumerate().map(|(number, condition)| {
         format!("- rule: R{number}\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n")

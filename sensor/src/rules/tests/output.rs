@@ -134,7 +134,44 @@ fn results_have_falcos_shape() {
     assert_eq!(kinds, ["rules content", "rule", "rule condition", "condition expression"]);
     assert_eq!(locations[3]["position"]["line"], 3);
     assert_eq!(locations[3]["position"]["column"], 34);
-    let region = &report::sarif(&loaded)["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
-        ["region"];
-    assert_eq!((&region["startLine"], &region["startColumn"]), (&3.into(), &34.into()));
+}
+
+#[test]
+fn warnings_of_our_own_stand_beside_falcos() {
+    let loaded =
+        load("- rule: R\n  desc: d\n  condition: proc.pname != x\n  output: o\n  priority: INFO\n");
+    let result = &report::falco(&loaded)["falco_load_results"][0];
+    let warnings = result["warnings"].as_array().unwrap();
+    let codes: Vec<&str> = warnings.iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["LOAD_NO_EVTTYPE", "SENSOR_NOT_EQUAL_NULLABLE"]);
+}
+
+/// What SARIF 2.1.0 requires of a log, of a run and of a result, and what its values may be.
+#[test]
+fn sarif_is_what_its_standard_says() {
+    let file = File {
+        name: "my rules/é.yaml".to_owned(),
+        content: "- rule: R\n  desc: d\n  condition: >\n    evt.type = open and\n    proc.nope = x\n  output: o\n  priority: INFO\n".to_owned(),
+    };
+    let log = report::sarif(&Ruleset::load(vec![file], &Options::default()));
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    assert_eq!(run["columnKind"], "unicodeCodePoints");
+    let driver = &run["tool"]["driver"];
+    assert!(driver["name"].is_string());
+    let ids: Vec<&Json> =
+        driver["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 1);
+    for result in results {
+        assert!(["none", "note", "warning", "error"].contains(&result["level"].as_str().unwrap()));
+        assert!(result["message"]["text"].as_str().is_some_and(|text| !text.is_empty()));
+        assert!(ids.contains(&&result["ruleId"]), "{result}");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "my%20rules/%C3%A9.yaml");
+        let region = serde_json::json!({
+            "startLine": 5, "startColumn": 5, "endLine": 5, "endColumn": 14,
+        });
+        assert_eq!(place["region"], region);
+    }
 }
