@@ -110,9 +110,9 @@ impl Stages for Count {
 
 pub(super) fn record(arguments: &RecordArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
+    let writer = Writer::create(&arguments.file, &origin())?;
     let mut source = arguments.source.open(&Wanted::everything())?;
-    // Now that it will be written to: a capture that is there is lost by this.
-    source.live.tee(Writer::create(&arguments.file, &origin())?);
+    source.live.tee(writer);
     let runtime = lookup::start(&mut source, arguments.source.lookup.settings()?, &control)?;
     let mut stages = Count { events: 0, limit: arguments.count };
     source.prime(&mut stages);

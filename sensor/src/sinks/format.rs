@@ -47,7 +47,9 @@ fn known_part(word: &str) -> Option<&str> {
     const ABSENT: &str = "<NA>";
     let is_key = |key: &str| {
         !key.is_empty()
-            && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"_.".contains(&byte))
+            && key.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.".contains(&byte)
+            })
     };
     let Some((_, values)) = word.split_once('=').filter(|(key, _)| is_key(key)) else {
         return Some(word);
@@ -152,7 +154,7 @@ mod tests {
             ("Rule | file=/a  b name=<NA> image=<NA> id=1", "file=/a  b id=1"),
             ("Somebody did <NA> | x=1", "Somebody did <NA> | x=1"),
             ("Rule happened", "Rule happened"),
-            ("Rule | parent=sh ancestors=<NA>,<NA> user=a", "parent=sh user=a"),
+            ("Rule | parent=sh ancestors=<NA>,<NA> user=a k8s_ns=<NA>", "parent=sh user=a"),
             ("Rule | ancestors=sshd,<NA> user=a", "ancestors=sshd user=a"),
             ("Rule | ancestors=<NA>,sshd", "ancestors=<NA>,sshd"),
             // Not the keys of an output, but what a process was started with.

@@ -143,7 +143,7 @@ fn warnings_of_our_own_stand_beside_falcos() {
     let result = &report::falco(&loaded)["falco_load_results"][0];
     let warnings = result["warnings"].as_array().unwrap();
     let codes: Vec<&str> = warnings.iter().map(|one| one["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["LOAD_NO_EVTTYPE", "SENSOR_NOT_EQUAL_NULLABLE"]);
+    assert_eq!(codes, ["SENSOR_NOT_EQUAL_NULLABLE", "LOAD_NO_EVTTYPE"]);
 }
 
 /// What SARIF 2.1.0 requires of a log, of a run and of a result, and what its values may be.
