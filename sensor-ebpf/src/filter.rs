@@ -3,7 +3,9 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel_str};
-use sensor_common::filter::{Filter, Flags, Found, Look, Number, PathKey, TEXT_MAX, TextKey};
+use sensor_common::filter::{
+    Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX, TextKey,
+};
 use sensor_common::header::COMM_LEN;
 
 use crate::atomic;
@@ -13,7 +15,7 @@ use crate::kernel::{
     mount_vfsmount, path_dentry, path_mount, task_comm, task_cred, task_leader, task_struct,
     task_thread_pid, vfsmount, vfsmount_root,
 };
-use crate::maps::{CONTAINED, FILTER_OF, FILTERED, FILTERS, PATHS, Slot, TEXTS};
+use crate::maps::{CONTAINED, FILTER_OF, FILTERED, FILTERS, NETWORKS, PATHS, Slot, TEXTS};
 use crate::scope::{current_cgroup_id, current_tgid, current_tid};
 use crate::submit::clamp;
 use crate::task;
@@ -25,7 +27,7 @@ const HEAD: usize = 8;
 /// `NAME_MAX` and its NUL.
 const NAME_MAX: usize = 256;
 /// Where the key of another text is put together.
-const KEY_AT: usize = 1024;
+pub(crate) const KEY_AT: usize = 1024;
 /// Deeper paths are not looked up: what a filter would say of them is not known.
 const DEPTH_MAX: usize = 24;
 /// Mounts on one directory or file.
@@ -114,6 +116,19 @@ impl Asker {
             return Some(Found::Nothing);
         }
         Some(found(&raw const TEXTS, key))
+    }
+
+    /// Looks up an address of IPv4 or IPv6, of which the first has four bytes.
+    #[inline(always)]
+    pub(crate) fn find_address(&self, look: Look, is_v4: bool, address: [u8; 16]) -> Found {
+        let (version, bits) = if is_v4 { (4, 32) } else { (6, 128) };
+        let key = self.at::<KEY_AT>();
+        // SAFETY: the slot is ours, aligned and long enough.
+        unsafe {
+            let row = NetworkKey::new(self.filter as u16, look, version, address, bits);
+            key.cast::<NetworkKey>().write(row);
+        }
+        found(&raw const NETWORKS, key)
     }
 
     /// A place in the slot.

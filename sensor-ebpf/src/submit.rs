@@ -21,7 +21,7 @@ use sensor_common::filter::Facts;
 use sensor_common::header::{Header, RECORD_MAX};
 
 use crate::atomic;
-use crate::filter::{Asker, count_filtered, filter_of};
+use crate::filter::{self, Asker, count_filtered, filter_of};
 use crate::kernel::task_struct;
 use crate::maps::{BLINDED, CONFIG, COUNTERS, LAST_WAKE, RING, SCRATCH, Slot};
 use crate::scope::current_cgroup_id;
@@ -76,21 +76,54 @@ impl Draft {
         task: *const task_struct,
         facts: impl FnOnce(Asker) -> F,
     ) -> Option<Self> {
-        let Some(draft) = Self::claim(kind) else {
+        let draft = Self::wanted_if(kind, Self::claim(kind), event, task, |asker, _| facts(asker))?;
+        // SAFETY: the slot is ours until `release`.
+        unsafe { (&raw mut (*draft.slot).len).write_volatile(0) };
+        Some(draft)
+    }
+
+    /// The same, where what the filter asks for is written into the record first.
+    #[inline(always)]
+    pub(crate) fn begin_filled<T, F: Facts>(
+        kind: Kind,
+        event: u32,
+        task: *const task_struct,
+        fill: impl FnOnce(&mut T),
+        facts: impl FnOnce(Asker, &T) -> F,
+    ) -> Option<Self> {
+        const { assert!(size_of::<T>() <= filter::KEY_AT) };
+        let mut draft = Self::claim(kind);
+        if let Some(draft) = &mut draft {
+            // SAFETY: `T` is a record, as in `fixed`.
+            fill(unsafe { draft.fixed::<T>() });
+        }
+        // SAFETY: as above.
+        Self::wanted_if(kind, draft, event, task, |asker, slot| {
+            facts(asker, unsafe { &*(&raw const (*slot).bytes).cast::<T>() })
+        })
+    }
+
+    #[inline(always)]
+    fn wanted_if<F: Facts>(
+        kind: Kind,
+        draft: Option<Self>,
+        event: u32,
+        task: *const task_struct,
+        facts: impl FnOnce(Asker, *const Slot) -> F,
+    ) -> Option<Self> {
+        let Some(draft) = draft else {
             // Without room to look anything up it might be wanted.
             count(kind, Outcome::Produced);
             return None;
         };
         if let Some((number, filter)) = filter_of(event)
-            && !filter.accepts(&mut facts(Asker::new(task, number, draft.slot)))
+            && !filter.accepts(&mut facts(Asker::new(task, number, draft.slot), draft.slot))
         {
             count_filtered(event);
             draft.release();
             return None;
         }
         count(kind, Outcome::Produced);
-        // SAFETY: the slot is ours until `release`.
-        unsafe { (&raw mut (*draft.slot).len).write_volatile(0) };
         Some(draft)
     }
 

@@ -10,8 +10,10 @@ use sensor_common::call::{
 };
 use sensor_common::connect::{AF_INET, AF_INET6};
 use sensor_common::exec::FileId;
+use sensor_common::filter::{Facts, Flags, Found, Look, Number};
 use sensor_common::path::PATH_MAX;
 
+use crate::filter::Asker;
 use crate::kernel::{file_path, fs_pwd, fs_root, path, task_fs};
 use crate::maps::{FLOWS, Flow, PLANS};
 use crate::probe::{Arguments, tracepoint};
@@ -46,7 +48,9 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     if shape == Shape::Message && is_repeated(plan, &exit) {
         return;
     }
-    let Some(mut draft) = Draft::begin(Kind::Call) else { return };
+    let facts = |asker| Called { asker, result: exit.result };
+    let event = sensor_common::filter::of_call(plan.call);
+    let Some(mut draft) = Draft::begin_if(Kind::Call, event, exit.task, facts) else { return };
     // SAFETY: `Call` is a record.
     let call = unsafe { draft.fixed::<Call>() };
     start(call, &exit, plan);
@@ -80,6 +84,32 @@ fn passes(plan: &Plan, exit: &Exit) -> bool {
         filter::ALL_OF => value & bits == bits,
         filter::FAILED => exit.result < 0,
         _ => true,
+    }
+}
+
+/// What its filter is told of a call.
+struct Called {
+    asker: Asker,
+    result: i64,
+}
+
+impl Facts for Called {
+    #[inline(always)]
+    fn number(&self, number: Number) -> Option<i64> {
+        match number {
+            Number::Result => Some(self.result),
+            _ => self.asker.number(number),
+        }
+    }
+
+    #[inline(always)]
+    fn flags(&self, flags: Flags) -> Option<u64> {
+        self.asker.flags(flags)
+    }
+
+    #[inline(always)]
+    fn find(&mut self, look: Look) -> Option<Found> {
+        self.asker.find(look)
     }
 }
 

@@ -11,9 +11,11 @@ use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
 use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX, Connect, UNIX_PATH_MAX};
+use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
 use sensor_common::syscall::CONNECT;
 
+use crate::filter::Asker;
 use crate::kernel::{
     file, file_inode, file_private, inode_mode, sock_family, sock_local_port, sock_local_v4,
     sock_local_v6, sock_protocol, sock_remote_port, sock_remote_v4, sock_remote_v6, sock_type,
@@ -134,19 +136,92 @@ pub(crate) struct Passed {
 
 #[inline(always)]
 pub(crate) fn record(exit: &Exit, passed: &Passed) {
-    let Some(mut draft) = Draft::begin(Kind::Connect) else { return };
+    let fill = |connect: &mut Connect| {
+        connect.result = exit.result;
+        (connect.fd, connect.flags) = (passed.fd, passed.flags);
+        (connect.family, connect.protocol, connect.socket_type, connect.unix_len) = (0, 0, 0, 0);
+        (connect.remote_port, connect.local_port) = (0, 0);
+        (connect.remote, connect.local) = ([0; 16], [0; 16]);
+        connect.unix_path = [0; UNIX_PATH_MAX];
+        remote(connect, passed.address, passed.len);
+        local(connect, passed.file);
+    };
+    let facts = |asker, connect: &Connect| Connected { asker, connect };
+    let event = filter::of_connect();
+    let draft = Draft::begin_filled(Kind::Connect, event, exit.task, fill, facts);
+    let Some(mut draft) = draft else { return };
     // SAFETY: `Connect` is a record.
     let connect = unsafe { draft.fixed::<Connect>() };
     task::fill(&mut connect.header, exit.task, current_cgroup_id());
-    connect.result = exit.result;
-    (connect.fd, connect.flags) = (passed.fd, passed.flags);
-    (connect.family, connect.protocol, connect.socket_type, connect.unix_len) = (0, 0, 0, 0);
-    (connect.remote_port, connect.local_port) = (0, 0);
-    (connect.remote, connect.local) = ([0; 16], [0; 16]);
-    connect.unix_path = [0; UNIX_PATH_MAX];
-    remote(connect, passed.address, passed.len);
-    local(connect, passed.file);
     draft.submit();
+}
+
+/// What its filter is told of a connect.
+struct Connected {
+    asker: Asker,
+    /// In the slot, which is ours while the filter is asked.
+    connect: *const Connect,
+}
+
+impl Connected {
+    #[inline(always)]
+    fn connect(&self) -> &Connect {
+        // SAFETY: as said above.
+        unsafe { &*self.connect }
+    }
+
+    #[inline(always)]
+    fn has_address(&self) -> bool {
+        matches!(self.connect().family, AF_INET | AF_INET6)
+    }
+
+    /// Whether rules see an own end.
+    #[inline(always)]
+    fn has_local(&self) -> bool {
+        self.has_address() && self.connect().local_port != 0
+    }
+}
+
+impl Facts for Connected {
+    #[inline(always)]
+    fn number(&self, number: Number) -> Option<i64> {
+        let connect = self.connect();
+        match number {
+            Number::Result => Some(connect.result),
+            // Of io_uring's it is not known.
+            Number::Descriptor => (connect.flags == 0).then_some(connect.fd.into()),
+            Number::FileType => Some(i64::from(match connect.family {
+                AF_INET => b'4',
+                AF_INET6 => b'6',
+                AF_UNIX => b'u',
+                _ => b'o',
+            })),
+            Number::RemotePort => self.has_address().then_some(connect.remote_port.into()),
+            Number::LocalPort => self.has_local().then_some(connect.local_port.into()),
+            _ => self.asker.number(number),
+        }
+    }
+
+    #[inline(always)]
+    fn flags(&self, flags: Flags) -> Option<u64> {
+        self.asker.flags(flags)
+    }
+
+    #[inline(always)]
+    fn find(&mut self, look: Look) -> Option<Found> {
+        let connect = self.connect();
+        let is_v4 = connect.family == AF_INET;
+        match look {
+            Look::Remote if self.has_address() => {
+                Some(self.asker.find_address(look, is_v4, connect.remote))
+            }
+            Look::Local if self.has_local() => {
+                Some(self.asker.find_address(look, is_v4, connect.local))
+            }
+            Look::Remote | Look::Local => None,
+            _ => self.asker.find(look),
+        }
+    }
 }
 
 /// The address that was passed, as far as its length reaches.
