@@ -104,6 +104,8 @@ pub enum Look {
     Name,
     /// `fd.filename` and `fd.directory` of an opened file.
     Leaf,
+    /// The name of the directory that it is in, which says less and costs less than the next.
+    Parent,
     Directory,
     /// `fd.name` of an opened file, from its beginning, with a NUL behind its end.
     Path,
@@ -113,16 +115,22 @@ pub enum Look {
 }
 
 impl Look {
-    pub const COUNT: usize = 6;
-    /// The cheapest first.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Name, Self::Leaf, Self::Directory, Self::Path, Self::Remote, Self::Local];
+    pub const COUNT: usize = 7;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Name,
+        Self::Leaf,
+        Self::Parent,
+        Self::Directory,
+        Self::Path,
+        Self::Remote,
+        Self::Local,
+    ];
 }
 
 /// What the evaluator asks. `None` is not known, or that the event has no such thing.
 pub trait Facts {
-    fn number(&self, number: Number) -> Option<i64>;
-    fn flags(&self, flags: Flags) -> Option<u64>;
+    fn number(&mut self, number: Number) -> Option<i64>;
+    fn flags(&mut self, flags: Flags) -> Option<u64>;
     /// Called once, before directories and paths are looked up.
     fn walk(&mut self) {}
 
@@ -143,7 +151,9 @@ pub enum Found {
 )]
 #[repr(C)]
 pub struct Steps {
-    /// Intervals behind the first; 0: the number is not asked for.
+    /// Terms that ask for it.
+    pub asking: u64,
+    /// Intervals behind the first.
     pub count: u64,
     /// By numbers below all of `from`.
     pub first: u64,
@@ -166,7 +176,8 @@ pub struct Step {
 )]
 #[repr(C)]
 pub struct Masks {
-    /// 0: the bits are not asked for.
+    /// Terms that ask for them.
+    pub asking: u64,
     pub count: u64,
     pub masks: [Mask; MASKS_MAX],
 }
@@ -208,13 +219,15 @@ pub struct Looked {
 }
 
 impl Filter {
-    /// False only for events that no rule can match.
+    /// False only for events that no rule can match. What costs least to know is asked first.
     #[inline(always)]
     pub fn accepts(&self, facts: &mut impl Facts) -> bool {
-        let left = self.after_numbers(facts);
-        // No loop: in the kernel each of these stands where its text has been read.
-        let left = self.after(Look::Name, left, facts);
+        // No loops: in the kernel each of these is what it takes to know one fact, or nothing at all.
+        let left = self.after_arguments(self.terms, facts);
         let left = self.after(Look::Leaf, left, facts);
+        let left = self.after(Look::Parent, left, facts);
+        let left = self.after(Look::Name, left, facts);
+        let left = self.after_task(left, facts);
         let walking = |look: Look| self.looks[look as usize].asking;
         if left & (walking(Look::Directory) | walking(Look::Path)) != 0 {
             facts.walk();
@@ -225,40 +238,44 @@ impl Filter {
         self.after(Look::Local, left, facts) != 0
     }
 
-    /// The terms that numbers and bits leave. What costs least to know is asked first.
+    /// What was passed and returned.
     #[inline(always)]
-    fn after_numbers(&self, facts: &impl Facts) -> u64 {
-        let mut left = self.terms;
-        left = self.after_number(Number::OpenWrite, left, facts);
-        left = self.after_number(Number::OpenRead, left, facts);
-        left = self.after_number(Number::Result, left, facts);
-        left = self.after_number(Number::Descriptor, left, facts);
-        left = self.after_number(Number::RemotePort, left, facts);
-        left = self.after_number(Number::LocalPort, left, facts);
-        left = self.after_number(Number::OpenExec, left, facts);
-        left = self.after_flags(Flags::Open, left, facts);
-        left = self.after_number(Number::FileType, left, facts);
-        left = self.after_number(Number::InContainer, left, facts);
-        left = self.after_number(Number::User, left, facts);
-        left = self.after_number(Number::Group, left, facts);
-        left = self.after_number(Number::NamespacePid, left, facts);
-        left = self.after_flags(Flags::Effective, left, facts);
+    fn after_arguments(&self, left: u64, facts: &mut impl Facts) -> u64 {
+        let left = self.after_number(Number::OpenWrite, left, facts);
+        let left = self.after_number(Number::OpenRead, left, facts);
+        let left = self.after_number(Number::Result, left, facts);
+        let left = self.after_number(Number::Descriptor, left, facts);
+        let left = self.after_number(Number::RemotePort, left, facts);
+        let left = self.after_number(Number::LocalPort, left, facts);
+        let left = self.after_flags(Flags::Open, left, facts);
+        self.after_number(Number::OpenExec, left, facts)
+    }
+
+    /// What the file is, and who it was.
+    #[inline(always)]
+    fn after_task(&self, left: u64, facts: &mut impl Facts) -> u64 {
+        let left = self.after_number(Number::FileType, left, facts);
+        let left = self.after_number(Number::InContainer, left, facts);
+        let left = self.after_number(Number::User, left, facts);
+        let left = self.after_number(Number::Group, left, facts);
+        let left = self.after_number(Number::NamespacePid, left, facts);
+        let left = self.after_flags(Flags::Effective, left, facts);
         self.after_flags(Flags::Permitted, left, facts)
     }
 
     #[inline(always)]
-    fn after_number(&self, number: Number, left: u64, facts: &impl Facts) -> u64 {
+    fn after_number(&self, number: Number, left: u64, facts: &mut impl Facts) -> u64 {
         let steps = &self.numbers[number as usize];
-        if left == 0 || steps.count == 0 {
+        if left & steps.asking == 0 {
             return left;
         }
         facts.number(number).map_or(left, |number| left & steps.leave(number))
     }
 
     #[inline(always)]
-    fn after_flags(&self, flags: Flags, left: u64, facts: &impl Facts) -> u64 {
+    fn after_flags(&self, flags: Flags, left: u64, facts: &mut impl Facts) -> u64 {
         let masks = &self.flags[flags as usize];
-        if left == 0 || masks.count == 0 {
+        if left & masks.asking == 0 {
             return left;
         }
         facts.flags(flags).map_or(left, |bits| left & masks.leave(bits))
@@ -307,7 +324,7 @@ impl Masks {
 #[repr(C)]
 pub struct TextKey {
     pub filter: u16,
-    /// A [`Look`].
+    /// A [`Look`], or [`BEGINNING`].
     pub look: u16,
     /// NULs behind its end.
     pub text: [u8; TEXT_MAX],
@@ -339,12 +356,16 @@ pub struct NetworkKey {
 
 impl TextKey {
     /// `None`: no row has a text like this.
-    pub fn new(filter: u16, look: Look, text: &[u8]) -> Option<Self> {
-        let mut key = Self { filter, look: look as u16, text: [0; TEXT_MAX] };
+    pub fn new(filter: u16, look: u16, text: &[u8]) -> Option<Self> {
+        let mut key = Self { filter, look, text: [0; TEXT_MAX] };
         key.text.get_mut(..text.len())?.copy_from_slice(text);
         Some(key)
     }
 }
+
+/// In [`TextKey::look`]: a directory from the top, below which some row of a path or directory lies.
+/// Where there is no such row, nothing below needs to be looked at.
+pub const BEGINNING: u16 = 255;
 
 impl PathKey {
     /// Bits of a key whose text has so many bytes that count.

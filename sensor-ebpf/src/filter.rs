@@ -4,32 +4,34 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel_str};
 use sensor_common::filter::{
-    Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX, TextKey,
+    BEGINNING, Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX, TextKey,
 };
 use sensor_common::header::COMM_LEN;
 
 use crate::atomic;
 use crate::kernel::{
     cred_cap_effective, cred_cap_permitted, cred_egid, cred_euid, dentry, dentry_name,
-    dentry_name_len, dentry_parent, file, file_path, mount_of, mount_parent, mount_point,
-    mount_vfsmount, path_dentry, path_mount, task_comm, task_cred, task_leader, task_struct,
-    task_thread_pid, vfsmount, vfsmount_root,
+    dentry_parent, file, file_path, mount_of, mount_parent, mount_point, mount_vfsmount,
+    path_dentry, path_mount, task_comm, task_cred, task_leader, task_struct, task_thread_pid,
+    vfsmount, vfsmount_root,
 };
 use crate::maps::{CONTAINED, FILTER_OF, FILTERED, FILTERS, NETWORKS, PATHS, Slot, TEXTS};
 use crate::scope::{current_cgroup_id, current_tgid, current_tid};
 use crate::submit::clamp;
 use crate::task;
 
-/// Where the directory of a path ends in the slot; it is put together backwards from here.
-const END: usize = 504;
-/// What stands before its beginning: the rest of a key.
-const HEAD: usize = 8;
+/// Where the text of a path begins in the slot; before it stands the rest of its key.
+const TEXT_AT: usize = 8;
+/// What a directory's text may be long before its path is looked up: what of it counts is shorter.
+const DIRECTORY_MAX: usize = 512;
 /// `NAME_MAX` and its NUL.
 const NAME_MAX: usize = 256;
 /// Where the key of another text is put together.
 pub(crate) const KEY_AT: usize = 1024;
+/// Where the directories above a file are kept, and before them their number.
+const CHAIN_AT: usize = 2048;
 /// Deeper paths are not looked up: what a filter would say of them is not known.
-const DEPTH_MAX: usize = 24;
+const DEPTH_MAX: usize = 32;
 /// Mounts on one directory or file.
 const CROSSINGS_MAX: usize = 4;
 
@@ -138,27 +140,24 @@ impl Asker {
         unsafe { (&raw mut (*self.slot).bytes).cast::<u8>().add(AT) }
     }
 
-    /// `HEAD` bytes before a place in the path's text.
+    /// A number in the slot: not in a register, so that the verifier knows nothing about it and two ways
+    /// that differ in it alone are one to it.
     #[inline(always)]
-    fn head(&self, at: u64) -> *mut u8 {
-        let at = clamp::<END>(at);
-        // SAFETY: in bounds by the line above.
-        unsafe { (&raw mut (*self.slot).bytes).cast::<u8>().add(at as usize) }
-    }
-
-    /// Where the path's text begins. Kept in the slot, so that the verifier knows nothing about it.
-    #[inline(always)]
-    fn start(&self) -> u64 {
-        // SAFETY: the slot is ours.
-        unsafe { (&raw const (*self.slot).len).read_volatile() }
+    fn get<const AT: usize>(&self) -> u64 {
+        // SAFETY: the slot is ours and aligned.
+        unsafe { self.at::<AT>().cast::<u64>().read_volatile() }
     }
 
     #[inline(always)]
-    fn set_start(&mut self, at: u64) {
+    fn set<const AT: usize>(&mut self, number: u64) {
         // SAFETY: as above.
-        unsafe { (&raw mut (*self.slot).len).write_volatile(at) };
+        unsafe { self.at::<AT>().cast::<u64>().write_volatile(number) };
     }
 }
+
+/// The number of directories in the chain, and the length of the text.
+const COUNT_AT: usize = CHAIN_AT - 8;
+const LEN_AT: usize = CHAIN_AT - 16;
 
 /// Whether the current task's cgroup is a container's, if user space has said so.
 #[inline(always)]
@@ -181,15 +180,26 @@ fn found<M>(map: *const M, key: *const u8) -> Found {
 /// The path of an open file, as [`crate::path::append`] walks it.
 pub(crate) struct Walk {
     leaf: *const dentry,
+    parent: *const dentry,
     vfsmount: *const vfsmount,
-    /// The directory is put together.
-    walked: bool,
+    /// The root of that mount.
+    root: *const dentry,
+    walked: Walked,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Walked {
+    No,
+    /// To a directory below which no row lies.
+    Partly,
+    Wholly,
 }
 
 impl Walk {
     #[inline(always)]
     pub(crate) fn new() -> Self {
-        Self { leaf: core::ptr::null(), vfsmount: core::ptr::null(), walked: false }
+        let (leaf, vfsmount) = (core::ptr::null(), core::ptr::null());
+        Self { leaf, parent: leaf, vfsmount, root: leaf, walked: Walked::No }
     }
 
     /// Finds the file's name; false where it has none, or no place in a tree.
@@ -200,8 +210,9 @@ impl Walk {
         }
         let path = file_path(file);
         let (mut dentry, mut vfsmount) = (path_dentry(path), path_mount(path));
+        let mut root = vfsmount_root(vfsmount);
         for _ in 0..CROSSINGS_MAX {
-            if dentry != vfsmount_root(vfsmount) {
+            if dentry != root {
                 break;
             }
             let mount = mount_of(vfsmount);
@@ -211,31 +222,37 @@ impl Walk {
             }
             dentry = mount_point(mount);
             vfsmount = mount_vfsmount(above);
+            root = vfsmount_root(vfsmount);
         }
-        if dentry.is_null() || dentry == vfsmount_root(vfsmount) || dentry_parent(dentry) == dentry
-        {
+        let parent = dentry_parent(dentry);
+        if dentry.is_null() || dentry == root || parent == dentry {
             return false;
         }
-        (self.leaf, self.vfsmount) = (dentry, vfsmount);
+        (self.leaf, self.parent) = (dentry, parent);
+        (self.vfsmount, self.root) = (vfsmount, root);
         true
     }
 
-    /// Puts the file's directory together.
+    /// Puts the file's directory together, from the top to where it is seen that nothing is asked of
+    /// what lies below.
     #[inline(always)]
     pub(crate) fn walk(&mut self, asker: &mut Asker, file: *const file) {
-        if !self.locate(file) {
-            return;
+        if self.locate(file) && self.climb(asker) {
+            self.walked = descend(asker);
         }
-        let (mut dentry, mut vfsmount) = (dentry_parent(self.leaf), self.vfsmount);
-        let mut root = vfsmount_root(vfsmount);
-        asker.set_start(END as u64);
+    }
+
+    /// Keeps the directories above the file; false if they are too many, or lead nowhere.
+    #[inline(always)]
+    fn climb(&self, asker: &mut Asker) -> bool {
+        let (mut dentry, mut vfsmount, mut root) = (self.parent, self.vfsmount, self.root);
+        asker.set::<COUNT_AT>(0);
         for _ in 0..DEPTH_MAX {
             if dentry == root {
                 let mount = mount_of(vfsmount);
                 let above = mount_parent(mount);
                 if above == mount || above.is_null() {
-                    self.walked = true;
-                    return;
+                    return true;
                 }
                 dentry = mount_point(mount);
                 vfsmount = mount_vfsmount(above);
@@ -243,11 +260,19 @@ impl Walk {
                 continue;
             }
             let parent = dentry_parent(dentry);
-            if parent == dentry || parent.is_null() || !prepend(asker, dentry) {
-                return;
+            if parent == dentry || parent.is_null() {
+                return false;
             }
+            let count = asker.get::<COUNT_AT>();
+            let place = clamp::<{ DEPTH_MAX - 1 }>(count);
+            // SAFETY: in bounds by the line above.
+            unsafe {
+                asker.at::<CHAIN_AT>().cast::<u64>().add(place as usize).write(dentry as u64);
+            }
+            asker.set::<COUNT_AT>(count + 1);
             dentry = parent;
         }
+        false
     }
 
     #[inline(always)]
@@ -256,81 +281,109 @@ impl Walk {
             Look::Leaf if self.locate(file) => {
                 asker.find_text::<NAME_MAX>(look, dentry_name(self.leaf))
             }
-            Look::Directory if self.walked => Some(directory(asker)),
-            Look::Path if self.walked => whole(asker, dentry_name(self.leaf)),
+            // The directory that a mount begins with is called what it is mounted on.
+            Look::Parent if self.locate(file) && self.parent != self.root => {
+                asker.find_text::<NAME_MAX>(look, dentry_name(self.parent))
+            }
+            Look::Directory => match self.walked {
+                Walked::No => None,
+                Walked::Partly => Some(Found::Nothing),
+                Walked::Wholly => Some(directory(asker)),
+            },
+            Look::Path => match self.walked {
+                Walked::No => None,
+                Walked::Partly => Some(beginning(asker, 0)),
+                Walked::Wholly => whole(asker, dentry_name(self.leaf)),
+            },
             _ => None,
         }
     }
 }
 
-/// Puts `/` and a name before the text; false if there is no room, or if the name changes meanwhile.
+/// From the directory at the top down, as far as rows lie below.
 #[inline(always)]
-fn prepend(asker: &mut Asker, dentry: *const dentry) -> bool {
-    let end = asker.start();
-    let len = u64::from(dentry_name_len(dentry));
-    let start = end.wrapping_sub(len + 1);
-    if len >= NAME_MAX as u64 || start > END as u64 {
-        return false;
+fn descend(asker: &mut Asker) -> Walked {
+    asker.set::<LEN_AT>(0);
+    // SAFETY: the slot is ours, aligned and long enough.
+    unsafe { asker.at::<TEXT_AT>().cast::<[u64; 8]>().write([0; 8]) };
+    for _ in 0..DEPTH_MAX {
+        let count = asker.get::<COUNT_AT>();
+        if count == 0 {
+            return Walked::Wholly;
+        }
+        asker.set::<COUNT_AT>(count - 1);
+        let place = clamp::<{ DEPTH_MAX - 1 }>(count - 1);
+        // SAFETY: in bounds by the line above.
+        let dentry = unsafe { asker.at::<CHAIN_AT>().cast::<u64>().add(place as usize).read() };
+        let len = asker.get::<LEN_AT>();
+        if len >= (DIRECTORY_MAX - NAME_MAX) as u64 {
+            return Walked::No;
+        }
+        let read = append(asker, len, dentry_name(dentry as *const dentry));
+        if read <= 1 {
+            return Walked::No;
+        }
+        // A slash came before the name, and its NUL goes.
+        let len = len + read as u64;
+        asker.set::<LEN_AT>(len);
+        if len <= TEXT_MAX as u64 && find_directory(asker, BEGINNING) == Found::Nothing {
+            return Walked::Partly;
+        }
     }
-    let to = asker.head(start);
-    // SAFETY: a name's room behind any place of the text is in the slot.
-    let read = unsafe {
-        let name = to.add(HEAD + 1);
-        bpf_probe_read_kernel_str(name.cast(), NAME_MAX as u32, dentry_name(dentry).cast())
-    };
-    if read != len as i64 + 1 {
-        return false;
-    }
-    // SAFETY: as above. The name's NUL stands where the next name begins.
+    if asker.get::<COUNT_AT>() == 0 { Walked::Wholly } else { Walked::No }
+}
+
+/// Puts `/` and a name behind the text; the name's bytes with its NUL.
+#[inline(always)]
+fn append(asker: &Asker, len: u64, name: *const u8) -> i64 {
+    let at = clamp::<DIRECTORY_MAX>(len);
+    // SAFETY: behind any place of the text is room for a name.
     unsafe {
-        asker.head(end).add(HEAD).write(b'/');
-        to.add(HEAD).write(b'/');
+        let to = asker.at::<TEXT_AT>().add(at as usize);
+        to.write(b'/');
+        bpf_probe_read_kernel_str(to.add(1).cast(), NAME_MAX as u32, name.cast())
     }
-    asker.set_start(start);
-    true
+}
+
+/// Looks the text up that is in its place.
+#[inline(always)]
+fn find_directory(asker: &Asker, look: u16) -> Found {
+    let key = asker.at::<{ TEXT_AT - size_of::<u32>() }>();
+    // SAFETY: before the text there is room for the head of its key.
+    unsafe { key.cast::<u32>().write(asker.filter | u32::from(look) << 16) };
+    found(&raw const TEXTS, key)
 }
 
 #[inline(always)]
 fn directory(asker: &Asker) -> Found {
-    let mut start = asker.start();
-    // SAFETY: behind the end is room for a name.
-    unsafe { asker.at::<{ HEAD + END }>().cast::<[u64; 8]>().write([0; 8]) };
-    if start >= END as u64 {
-        // Above the text of the directory at the top there is nothing, but it has a name.
-        start = END as u64 - 1;
-        // SAFETY: as above.
-        unsafe { asker.at::<{ HEAD + END - 1 }>().write(b'/') };
-    }
-    if END as u64 - start > TEXT_MAX as u64 {
+    let len = asker.get::<LEN_AT>();
+    if len > TEXT_MAX as u64 {
         return Found::Nothing;
     }
-    // SAFETY: before the text there is room for the head, behind it for the rest of the key.
-    unsafe {
-        let key = asker.head(start).add(HEAD - size_of::<u32>());
-        key.cast::<u32>().write_unaligned(asker.filter | (Look::Directory as u32) << 16);
-        found(&raw const TEXTS, key)
+    if len == 0 {
+        // The directory at the top.
+        // SAFETY: the slot is ours.
+        unsafe { asker.at::<TEXT_AT>().write(b'/') };
     }
+    find_directory(asker, Look::Directory as u16)
 }
 
 #[inline(always)]
 fn whole(asker: &Asker, leaf: *const u8) -> Option<Found> {
-    let start = asker.start();
-    // SAFETY: behind the end is room for a name.
-    let leaf_len = unsafe {
-        let end = asker.at::<{ HEAD + END }>();
-        end.write(b'/');
-        bpf_probe_read_kernel_str(end.add(1).cast(), NAME_MAX as u32, leaf.cast())
-    };
-    if leaf_len <= 1 || start > END as u64 {
-        return None;
-    }
-    // With its NUL.
-    let len = END as u64 - start + 1 + leaf_len as u64;
-    // SAFETY: before the text there is room for the head, behind it for the rest of the key.
+    let read = append(asker, asker.get::<LEN_AT>(), leaf);
+    (read > 1).then(|| beginning(asker, read as u32))
+}
+
+/// Looks up what the path begins with: its directory, a slash, and so many bytes more.
+#[inline(always)]
+fn beginning(asker: &Asker, more: u32) -> Found {
+    let len = asker.get::<LEN_AT>();
+    let at = clamp::<DIRECTORY_MAX>(len);
+    let key = asker.at::<{ TEXT_AT - 2 * size_of::<u32>() }>();
+    // SAFETY: before the text there is room for the head of its key, behind it for a slash.
     unsafe {
-        let key = asker.head(start);
-        key.cast::<u32>().write_unaligned(PathKey::bits(len as u32));
-        key.add(size_of::<u32>()).cast::<u32>().write_unaligned(asker.filter);
-        Some(found(&raw const PATHS, key))
+        asker.at::<TEXT_AT>().add(at as usize).write(b'/');
+        key.cast::<[u32; 2]>().write([PathKey::bits(len as u32 + 1 + more), asker.filter]);
     }
+    found(&raw const PATHS, key)
 }

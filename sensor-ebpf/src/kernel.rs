@@ -155,7 +155,6 @@ getters! {
     mount_vfsmount(*const mount) -> *const vfsmount;
     dentry_parent(*const dentry) -> *const dentry;
     dentry_name(*const dentry) -> *const u8;
-    dentry_name_len(*const dentry) -> u32;
     dentry_inode(*const dentry) -> *const inode;
     dentry_hash_pprev(*const dentry) -> u64;
     inode_number(*const inode) -> u64;

@@ -76,6 +76,12 @@ impl Draft {
         task: *const task_struct,
         facts: impl FnOnce(Asker) -> F,
     ) -> Option<Self> {
+        if let Some((_, filter)) = filter_of(event)
+            && filter.terms == 0
+        {
+            count_filtered(event);
+            return None;
+        }
         let draft = Self::wanted_if(kind, Self::claim(kind), event, task, |asker, _| facts(asker))?;
         // SAFETY: the slot is ours until `release`.
         unsafe { (&raw mut (*draft.slot).len).write_volatile(0) };

@@ -155,7 +155,7 @@ pub fn filters(tables: &Tables, first: u32) -> Content {
     Content {
         filters: tables.filters.clone(),
         events: tables.events.iter().filter_map(event).collect(),
-        texts: tables.text_keys(number).collect(),
+        texts: tables.text_keys(number).chain(tables.beginning_keys(number)).collect(),
         paths: tables.path_keys(number).collect(),
         networks: tables.network_keys(number).collect(),
     }

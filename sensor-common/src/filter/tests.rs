@@ -23,11 +23,11 @@ fn accepts(filter: &Filter, mut event: Event) -> bool {
 }
 
 impl Facts for Event {
-    fn number(&self, number: Number) -> Option<i64> {
+    fn number(&mut self, number: Number) -> Option<i64> {
         self.result.filter(|_| number == Number::Result)
     }
 
-    fn flags(&self, _flags: Flags) -> Option<u64> {
+    fn flags(&mut self, _flags: Flags) -> Option<u64> {
         self.bits
     }
 
@@ -42,7 +42,7 @@ fn filter() -> Filter {
     let mut filter = Filter { terms: 0b11, ..Filter::default() };
     let step = Step { from: 0, terms: 0b11 };
     filter.numbers[Number::Result as usize] =
-        Steps { count: 1, first: 0b10, rest: [step; super::STEPS_MAX] };
+        Steps { asking: 0b01, count: 1, first: 0b10, rest: [step; super::STEPS_MAX] };
     filter.looks[Look::Path as usize] = Looked { asking: 0b10, missed: 0b01 };
     filter
 }
@@ -80,7 +80,7 @@ fn a_number_is_in_the_last_interval_that_begins_below_it() {
 #[test]
 fn bits_are_any_of_them() {
     let mut filter = Filter { terms: 0b11, ..Filter::default() };
-    let mut masks = Masks { count: 1, ..Masks::default() };
+    let mut masks = Masks { asking: 0b11, count: 1, ..Masks::default() };
     // Term 0 asks for one of them, term 1 for none of them and for nothing else.
     masks.masks[0] = Mask { bits: 0b0101, any: 0b01, none: 0b10 };
     filter.flags[Flags::Open as usize] = masks;
@@ -102,9 +102,9 @@ fn numbers_are_indexes() {
 
 #[test]
 fn keys_hold_what_fits() {
-    let key = TextKey::new(3, Look::Leaf, b"shadow").unwrap();
+    let key = TextKey::new(3, Look::Leaf as u16, b"shadow").unwrap();
     assert_eq!((key.filter, key.look, &key.text[..7]), (3, 1, b"shadow\0".as_slice()));
-    assert!(TextKey::new(0, Look::Leaf, &[b'x'; super::TEXT_MAX + 1]).is_none());
+    assert!(TextKey::new(0, Look::Leaf as u16, &[b'x'; super::TEXT_MAX + 1]).is_none());
     let key = PathKey::new(3, b"/etc/\0");
     assert_eq!((key.prefix_bits, PathKey::bits(6)), (80, 80));
     let long = PathKey::new(3, &[b'x'; super::PATH_MAX + 1]);

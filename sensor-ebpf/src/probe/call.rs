@@ -95,7 +95,7 @@ struct Called {
 
 impl Facts for Called {
     #[inline(always)]
-    fn number(&self, number: Number) -> Option<i64> {
+    fn number(&mut self, number: Number) -> Option<i64> {
         match number {
             Number::Result => Some(self.result),
             _ => self.asker.number(number),
@@ -103,7 +103,7 @@ impl Facts for Called {
     }
 
     #[inline(always)]
-    fn flags(&self, flags: Flags) -> Option<u64> {
+    fn flags(&mut self, flags: Flags) -> Option<u64> {
         self.asker.flags(flags)
     }
 

@@ -184,7 +184,7 @@ impl Connected {
 
 impl Facts for Connected {
     #[inline(always)]
-    fn number(&self, number: Number) -> Option<i64> {
+    fn number(&mut self, number: Number) -> Option<i64> {
         let connect = self.connect();
         match number {
             Number::Result => Some(connect.result),
@@ -203,7 +203,7 @@ impl Facts for Connected {
     }
 
     #[inline(always)]
-    fn flags(&self, flags: Flags) -> Option<u64> {
+    fn flags(&mut self, flags: Flags) -> Option<u64> {
         self.asker.flags(flags)
     }
 

@@ -83,83 +83,117 @@ fn called(exit: &Exit) -> Option<Call> {
 
 #[inline(always)]
 fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
-    let passed = Passed::new(exit, call, read_how);
-    let file = if exit.result >= 0 { exit.file(exit.result as i32) } else { core::ptr::null() };
-    let facts =
-        |asker| Opened { asker, call, result: exit.result, file, passed, walk: Walk::new() };
-    let event = filter::of_open(call);
-    let Some(mut draft) = Draft::begin_if(Kind::Open, event, exit.task, facts) else { return };
+    let mut passed = Passed::new(exit, call, read_how);
+    let (event, known) = (filter::of_open(call), &mut passed);
+    let draft = Draft::begin_if(Kind::Open, event, exit.task, move |asker| Opened {
+        asker,
+        call,
+        passed: known,
+        walk: Walk::new(),
+    });
+    let Some(mut draft) = draft else { return };
     // SAFETY: `Open` is a record.
     let open = unsafe { draft.fixed::<Open>() };
     task::fill(&mut open.header, exit.task, current_cgroup_id());
     open.result = exit.result;
     open.call = call as u32;
-    (open.flags, open.mode) = (passed.flags, passed.mode);
-    (open.dirfd, open.resolve) = (passed.dirfd, passed.resolve);
+    (open.flags, open.mode) = (passed.flags(), passed.mode());
+    (open.dirfd, open.resolve) = (passed.dirfd(), passed.how.resolve as u32);
 
     let (path_len, path_flags) = if exit.result >= 0 {
+        let file = passed.file();
         path::identify(&mut open.file, file);
         path::append(&mut draft, file_path(file))
     } else {
         open.file = FileId::default();
-        let base = if passed.dirfd == AT_FDCWD {
+        let base = if passed.dirfd() == AT_FDCWD {
             fs_pwd(task_fs(exit.task))
         } else {
-            file_path(exit.file(passed.dirfd))
+            file_path(exit.file(passed.dirfd()))
         };
         let (len, flags) = path::append(&mut draft, base);
         (len, flags | BASE)
     };
-    let text_len = draft.user_str::<PATH_MAX>(passed.text) as u32;
+    let text_len = draft.user_str::<PATH_MAX>(passed.text()) as u32;
     // SAFETY: as above.
     let open = unsafe { draft.fixed::<Open>() };
     (open.path_len, open.path_flags, open.text_len) = (path_len, path_flags, text_len);
     draft.submit();
 }
 
-/// The arguments of the call.
-#[derive(Clone, Copy)]
-struct Passed {
-    /// Address of the path's text.
-    text: *const u8,
-    dirfd: i32,
-    flags: u32,
-    mode: u32,
-    resolve: u32,
+/// The call's arguments and its file, each read when somebody asks for it: most opens end at a filter
+/// that asks for little.
+struct Passed<'a> {
+    exit: &'a Exit,
+    call: Call,
+    /// Of openat2, as the kernel used it; of the others there is none.
+    how: How,
+    file: *const file,
 }
 
-impl Passed {
+impl<'a> Passed<'a> {
     #[inline(always)]
-    fn new(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) -> Self {
-        let text = match call {
-            Call::Open | Call::Creat => exit.arg::<0>(),
-            Call::Openat | Call::Openat2 => exit.arg::<1>(),
-        };
-        let dirfd = match call {
+    fn new(exit: &'a Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) -> Self {
+        let mut how = How::default();
+        if call == Call::Openat2 {
+            read_how(&mut how);
+        }
+        Self { exit, call, how, file: core::ptr::null() }
+    }
+
+    /// Address of the path's text.
+    #[inline(always)]
+    fn text(&self) -> *const u8 {
+        (match self.call {
+            Call::Open | Call::Creat => self.exit.arg::<0>(),
+            Call::Openat | Call::Openat2 => self.exit.arg::<1>(),
+        }) as *const u8
+    }
+
+    #[inline(always)]
+    fn dirfd(&self) -> i32 {
+        match self.call {
             Call::Open | Call::Creat => AT_FDCWD,
-            Call::Openat | Call::Openat2 => exit.arg::<0>() as i32,
-        };
-        let (flags, mode, resolve) = match call {
-            Call::Open => (exit.arg::<1>() as u32, exit.arg::<2>() as u32, 0),
-            Call::Openat => (exit.arg::<2>() as u32, exit.arg::<3>() as u32, 0),
-            Call::Creat => (CREAT_FLAGS, exit.arg::<1>() as u32, 0),
-            Call::Openat2 => {
-                let mut how = How::default();
-                read_how(&mut how);
-                (how.flags as u32 & !O_LARGEFILE, how.mode as u32, how.resolve as u32)
-            }
-        };
-        Self { text: text as *const u8, dirfd, flags, mode, resolve }
+            Call::Openat | Call::Openat2 => self.exit.arg::<0>() as i32,
+        }
+    }
+
+    #[inline(always)]
+    fn flags(&self) -> u32 {
+        match self.call {
+            Call::Open => self.exit.arg::<1>() as u32,
+            Call::Openat => self.exit.arg::<2>() as u32,
+            Call::Creat => CREAT_FLAGS,
+            Call::Openat2 => self.how.flags as u32 & !O_LARGEFILE,
+        }
+    }
+
+    #[inline(always)]
+    fn mode(&self) -> u32 {
+        match self.call {
+            Call::Open => self.exit.arg::<2>() as u32,
+            Call::Openat => self.exit.arg::<3>() as u32,
+            Call::Creat => self.exit.arg::<1>() as u32,
+            Call::Openat2 => self.how.mode as u32,
+        }
+    }
+
+    /// What was opened; null after a failure. Once known it stays the same, whatever another thread
+    /// does to the descriptor.
+    #[inline(always)]
+    fn file(&mut self) -> *const file {
+        if self.file.is_null() && self.exit.result >= 0 {
+            self.file = self.exit.file(self.exit.result as i32);
+        }
+        self.file
     }
 }
 
 /// What its filter is told of an open.
-struct Opened {
+struct Opened<'a, 'b> {
     asker: Asker,
     call: Call,
-    result: i64,
-    file: *const file,
-    passed: Passed,
+    passed: &'a mut Passed<'b>,
     walk: Walk,
 }
 
@@ -172,58 +206,61 @@ const EXECUTABLE: u32 = 0o111;
 const S_IFMT: u16 = 0o170_000;
 const S_IFDIR: u16 = 0o040_000;
 
-impl Facts for Opened {
+impl Facts for Opened<'_, '_> {
     #[inline(always)]
-    fn number(&self, number: Number) -> Option<i64> {
-        let Passed { flags, mode, .. } = self.passed;
-        let access = flags & O_ACCMODE;
+    fn number(&mut self, number: Number) -> Option<i64> {
         let is = |known: bool| Some(i64::from(known));
+        let result = self.passed.exit.result;
         match number {
-            Number::Result => Some(self.result),
-            Number::Descriptor => Some(self.result.max(-1)),
-            Number::OpenRead => is(access == 0 || access == O_RDWR),
-            Number::OpenWrite => is(access == O_WRONLY || access == O_RDWR),
-            Number::OpenExec => is(flags & CREATES != 0 && mode & EXECUTABLE != 0),
+            Number::Result => Some(result),
+            Number::Descriptor => Some(result.max(-1)),
+            Number::OpenRead => is(matches!(self.passed.flags() & O_ACCMODE, 0 | O_RDWR)),
+            Number::OpenWrite => is(matches!(self.passed.flags() & O_ACCMODE, O_WRONLY | O_RDWR)),
+            Number::OpenExec => {
+                is(self.passed.flags() & CREATES != 0 && self.passed.mode() & EXECUTABLE != 0)
+            }
             Number::FileType => Some(i64::from(self.file_type())),
             _ => self.asker.number(number),
         }
     }
 
     #[inline(always)]
-    fn flags(&self, flags: Flags) -> Option<u64> {
+    fn flags(&mut self, flags: Flags) -> Option<u64> {
         match flags {
             // creat has none that rules see.
             Flags::Open if self.call == Call::Creat => None,
-            Flags::Open => Some(self.passed.flags.into()),
+            Flags::Open => Some(self.passed.flags().into()),
             _ => self.asker.flags(flags),
         }
     }
 
     #[inline(always)]
     fn walk(&mut self) {
-        if !self.file.is_null() {
-            self.walk.walk(&mut self.asker, self.file);
+        let file = self.passed.file();
+        if !file.is_null() {
+            self.walk.walk(&mut self.asker, file);
         }
     }
 
     #[inline(always)]
     fn find(&mut self, look: Look) -> Option<Found> {
-        match look {
-            // After a failure it is the text that says which file it was to be.
-            Look::Leaf | Look::Directory | Look::Path if self.file.is_null() => None,
-            Look::Leaf | Look::Directory | Look::Path => {
-                self.walk.find(&self.asker, look, self.file)
-            }
-            _ => self.asker.find(look),
+        if !matches!(look, Look::Leaf | Look::Parent | Look::Directory | Look::Path) {
+            return self.asker.find(look);
         }
+        // After a failure it is the text that says which file it was to be.
+        let file = self.passed.file();
+        if file.is_null() {
+            return None;
+        }
+        self.walk.find(&self.asker, look, file)
     }
 }
 
-impl Opened {
+impl Opened<'_, '_> {
     #[inline(always)]
-    fn file_type(&self) -> u8 {
-        let is_directory =
-            self.result >= 0 && inode_mode(file_inode(self.file)) & S_IFMT == S_IFDIR;
+    fn file_type(&mut self) -> u8 {
+        let file = self.passed.file();
+        let is_directory = !file.is_null() && inode_mode(file_inode(file)) & S_IFMT == S_IFDIR;
         if is_directory { b'd' } else { b'f' }
     }
 }

@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 
-use sensor_common::filter::{Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey};
+use sensor_common::filter::{
+    BEGINNING, Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey,
+};
 
 use crate::fields::Value;
 use crate::fields::operand::Operand;
@@ -58,15 +60,39 @@ impl<S: Source> HostFacts<'_, S> {
     }
 
     fn find_text(&self, look: Look, text: &[u8]) -> Found {
-        let Some(key) = TextKey::new(self.number, look, text) else { return Found::Nothing };
+        let Some(key) = TextKey::new(self.number, look as u16, text) else { return Found::Nothing };
         let found = self.tables.text_keys(0).find(|(own, _)| *own == key);
         found.map_or(Found::Nothing, |(_, terms)| Found::Terms(terms))
     }
 
+    /// The directory from the top, as far as rows lie below; whether that is all of it.
+    fn walk<'p>(&self, directory: &'p [u8]) -> (&'p [u8], bool) {
+        if directory.is_empty() {
+            return (directory, true);
+        }
+        let ends = directory.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/');
+        for end in ends.map(|(at, _)| at).chain([directory.len()]) {
+            let text = &directory[..end];
+            let key = TextKey::new(self.number, BEGINNING, text).filter(|_| text != b"/");
+            let leads = |key: &TextKey| self.tables.beginning_keys(0).any(|(own, _)| own == *key);
+            if key.is_some_and(|key| !leads(&key)) {
+                return (text, false);
+            }
+        }
+        (directory, true)
+    }
+
+    fn find_directory(&self, directory: &[u8]) -> Found {
+        let (_, is_whole) = self.walk(directory);
+        if is_whole { self.find_text(Look::Directory, directory) } else { Found::Nothing }
+    }
+
     fn find_path(&self, path: &[u8]) -> Found {
-        let wanted = PathKey::new(self.number.into(), &[path, b"\0"].concat());
-        let rows = self.tables.path_keys(0);
-        longest(rows, &wanted, |key| key.prefix_bits)
+        let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let (text, is_whole) = self.walk(&path[..end]);
+        let wanted = if is_whole { [path, b"\0"].concat() } else { [text, b"/"].concat() };
+        let wanted = PathKey::new(self.number.into(), &wanted);
+        longest(self.tables.path_keys(0), &wanted, |key| key.prefix_bits)
     }
 
     fn find_address(&self, look: Look, address: IpAddr) -> Found {
@@ -100,7 +126,7 @@ fn longest<K: zerocopy::IntoBytes + zerocopy::Immutable>(
 }
 
 impl<S: Source> Facts for HostFacts<'_, S> {
-    fn number(&self, number: Number) -> Option<i64> {
+    fn number(&mut self, number: Number) -> Option<i64> {
         match (number, self.read(field_of_number(number))?) {
             (_, Read::Number(number)) => Some(number),
             (Number::FileType, Read::Text(text)) => match *text {
@@ -112,7 +138,7 @@ impl<S: Source> Facts for HostFacts<'_, S> {
         }
     }
 
-    fn flags(&self, flags: Flags) -> Option<u64> {
+    fn flags(&mut self, flags: Flags) -> Option<u64> {
         match (flags, self.read(field_of_flags(flags))?) {
             (Flags::Open, Read::Text(text)) => bits_of(&text, b'|', flags_with),
             (Flags::Effective | Flags::Permitted, Read::Text(text)) => {
@@ -124,9 +150,13 @@ impl<S: Source> Facts for HostFacts<'_, S> {
 
     fn find(&mut self, look: Look) -> Option<Found> {
         match look {
-            Look::Name | Look::Leaf | Look::Directory => {
-                Some(self.find_text(look, &self.text(look)?))
+            Look::Name | Look::Leaf => Some(self.find_text(look, &self.text(look)?)),
+            Look::Parent => {
+                let directory = self.text(Look::Directory)?;
+                let parent = directory.rsplit(|byte| *byte == b'/').next()?;
+                (!parent.is_empty()).then(|| self.find_text(look, parent))
             }
+            Look::Directory => Some(self.find_directory(&self.text(look)?)),
             Look::Path => {
                 // The kernel side has whole paths or none.
                 let path = self.text(look).filter(|path| path.starts_with(b"/"))?;
@@ -183,7 +213,7 @@ pub fn field_of_look(look: Look) -> &'static str {
     match look {
         Look::Name => "proc.name",
         Look::Leaf => "fd.filename",
-        Look::Directory => "fd.directory",
+        Look::Parent | Look::Directory => "fd.directory",
         Look::Path => "fd.name",
         Look::Remote => "fd.rip",
         Look::Local => "fd.lip",

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sensor_common::call::Filter as Reported;
 use sensor_common::call::table::CALLS;
 use sensor_common::filter::{
-    self, FILTERS_MAX, Filter, Flags, Look, Looked, MASKS_MAX, Mask, Masks, NETWORKS_MAX,
-    NetworkKey, Number, PATH_MAX, PATHS_MAX, PathKey, STEPS_MAX, Step, Steps, TEXT_MAX, TEXTS_MAX,
-    TextKey,
+    self, BEGINNING, FILTERS_MAX, Filter, Flags, Look, Looked, MASKS_MAX, Mask, Masks,
+    NETWORKS_MAX, NetworkKey, Number, PATH_MAX, PATHS_MAX, PathKey, STEPS_MAX, Step, Steps,
+    TEXT_MAX, TEXTS_MAX, TextKey,
 };
 use sensor_common::header::COMM_LEN;
 
@@ -26,6 +26,8 @@ pub struct Tables {
     /// Rows, and the terms that each leaves.
     pub texts: BTreeMap<Row<Box<[u8]>>, u64>,
     pub paths: BTreeMap<Row<Box<[u8]>>, u64>,
+    /// By filter, the directories below which a row lies.
+    pub beginnings: BTreeSet<(u16, Box<[u8]>)>,
     pub networks: BTreeMap<Row<Network>, u64>,
     /// Event types whose filters let more through than they might, for want of room.
     pub widened: BTreeSet<&'static str>,
@@ -84,7 +86,13 @@ impl Tables {
     /// The rows as the kernel has them, of filters that are numbered from `first`.
     pub fn text_keys(&self, first: u16) -> impl Iterator<Item = (TextKey, u64)> {
         self.texts.iter().filter_map(move |(row, terms)| {
-            Some((TextKey::new(first + row.filter, row.look, &row.value)?, *terms))
+            Some((TextKey::new(first + row.filter, row.look as u16, &row.value)?, *terms))
+        })
+    }
+
+    pub fn beginning_keys(&self, first: u16) -> impl Iterator<Item = (TextKey, u64)> {
+        self.beginnings.iter().filter_map(move |(filter, text)| {
+            Some((TextKey::new(first + filter, BEGINNING, text)?, u64::MAX))
         })
     }
 
@@ -104,6 +112,7 @@ impl Tables {
     fn add(&mut self, terms: &Terms) -> (u16, bool) {
         let number = u16::try_from(self.filters.len()).unwrap_or(u16::MAX);
         let mut terms: Vec<Term> = terms.any.clone();
+        terms.iter_mut().for_each(hint);
         let mut is_wide = fit(&mut terms);
         let mut filter = Filter { terms: every(terms.len()), ..Filter::default() };
         for number in Number::ALL {
@@ -125,6 +134,17 @@ impl Tables {
         }
         self.filters.push(filter);
         (number, is_wide)
+    }
+
+    /// The directories that lead to a row, as far as a key of them reaches.
+    fn lead_to(&mut self, filter: u16, row: &[u8], is_directory: bool) {
+        let slashes = row.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/');
+        // What ends with its slash is found without going further.
+        let leading = slashes.filter(|(at, _)| is_directory || at + 1 < row.len());
+        let mut all: Vec<&[u8]> = leading.map(|(at, _)| &row[..at]).collect();
+        all.extend(is_directory.then_some(row));
+        let own = all.into_iter().filter(|text| text.len() <= TEXT_MAX && *text != b"/");
+        self.beginnings.extend(own.map(|text| (filter, text.into())));
     }
 
     /// Adds the rows of one look; none if there is no room for them, and it is not asked for.
@@ -150,16 +170,20 @@ impl Tables {
                 }
                 for text in texts {
                     let left = asked.left(|test| test.has_beginning_of(text));
+                    self.lead_to(filter, text, false);
                     self.paths.insert(row(text.clone()), left);
                 }
             }
-            Look::Name | Look::Leaf | Look::Directory => {
+            Look::Name | Look::Leaf | Look::Parent | Look::Directory => {
                 let texts: BTreeSet<&Box<[u8]>> = asked.texts().collect();
                 if self.texts.len() + texts.len() > share(TEXTS_MAX) {
                     return None;
                 }
                 for text in texts {
                     let left = asked.left(|test| test.has_text(text));
+                    if look == Look::Directory {
+                        self.lead_to(filter, text, true);
+                    }
                     self.texts.insert(row(text.clone()), left);
                 }
             }
@@ -175,6 +199,32 @@ fn row_of<T>(filter: u16, look: Look, value: T) -> Row<T> {
 /// A bit for each of so many terms.
 fn every(terms: usize) -> u64 {
     (0..terms).fold(0, |all, term| all | 1 << term)
+}
+
+/// Adds what follows from tests of whole paths and directories, and costs less to find out.
+fn hint(term: &mut Term) {
+    let last = |text: &[u8]| text.rsplit(|byte| *byte == b'/').next().map(Box::from);
+    let hints: Vec<Test> = term
+        .0
+        .iter()
+        .filter_map(|test| {
+            let Of::Texts { look, texts, inverted: false } = &test.of else { return None };
+            let (look, texts) = match look {
+                Look::Path => {
+                    let whole = texts.iter().map(|text| last(text.strip_suffix(b"\0")?));
+                    (Look::Leaf, whole.collect::<Option<BTreeSet<_>>>()?)
+                }
+                // The name of the directory at the top is not known.
+                Look::Directory if !texts.iter().any(|text| **text == *b"/") => {
+                    (Look::Parent, texts.iter().filter_map(|text| last(text)).collect())
+                }
+                _ => return None,
+            };
+            let of = Of::Texts { look, texts, inverted: false };
+            Some(Test { of, absent: test.absent })
+        })
+        .collect();
+    term.0.extend(hints);
 }
 
 /// Takes out what has no place in a table; whether that lets more through.
@@ -309,6 +359,7 @@ fn steps(number: Number, terms: &[Term], to: &mut Steps) -> bool {
         pieces[at].terms |= pieces[at + 1].terms;
         pieces.remove(at + 1);
     }
+    to.asking = tests.asking();
     to.first = pieces[0].terms;
     for (slot, piece) in to.rest.iter_mut().zip(&pieces[1..]) {
         to.count += 1;
@@ -324,6 +375,7 @@ fn masks(flags: Flags, terms: &[Term], to: &mut Masks) -> bool {
         Of::Flags { bits, .. } => bits,
         _ => 0,
     };
+    to.asking = tests.asking();
     let bits: BTreeSet<u64> = tests.tests.iter().map(|(_, test)| asked(test)).collect();
     for (slot, bits) in to.masks.iter_mut().zip(&bits) {
         to.count += 1;
