@@ -254,8 +254,8 @@ impl Filter {
     /// What the file is, and who it was.
     #[inline(always)]
     fn after_task(&self, left: u64, facts: &mut impl Facts) -> u64 {
-        let left = self.after_number(Number::FileType, left, facts);
         let left = self.after_number(Number::InContainer, left, facts);
+        let left = self.after_number(Number::FileType, left, facts);
         let left = self.after_number(Number::User, left, facts);
         let left = self.after_number(Number::Group, left, facts);
         let left = self.after_number(Number::NamespacePid, left, facts);

@@ -31,7 +31,7 @@ pub(crate) const KEY_AT: usize = 1024;
 /// Where the directories above a file are kept, and before them their number.
 const CHAIN_AT: usize = 2048;
 /// Deeper paths are not looked up: what a filter would say of them is not known.
-const DEPTH_MAX: usize = 32;
+const DEPTH_MAX: usize = 24;
 /// Mounts on one directory or file.
 const CROSSINGS_MAX: usize = 4;
 

@@ -8,6 +8,8 @@ use sensor_common::Kind;
 use serde::Serialize;
 
 use crate::attribution::cgroup::Hierarchy;
+use crate::cli::pushdown;
+use crate::cli::rules::RulesetArgs;
 use crate::cli::source::SourceArgs;
 use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
@@ -18,8 +20,13 @@ use crate::probe::wanted::Wanted;
 use crate::probe::{self, kernel};
 
 /// Runs the command; the exit code says whether all is well.
-pub(super) fn doctor(source: &SourceArgs, json: bool) -> Result<ExitCode> {
-    let report = examine(source.settings(None, &Wanted::default()));
+pub(super) fn doctor(source: &SourceArgs, rules: &RulesetArgs, json: bool) -> Result<ExitCode> {
+    let ruleset = match rules.load_valid()? {
+        Ok(ruleset) => ruleset,
+        Err(code) => return Ok(code),
+    };
+    let mut report = examine(source.settings(None, &Wanted::default()));
+    report.leaves_the_kernel = pushdown::rows(&ruleset);
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -97,6 +104,8 @@ struct Report {
     checks: Vec<Check>,
     probes: Vec<ProbeRow>,
     programs: Vec<ProgramRow>,
+    /// Of the events that the rules are about.
+    leaves_the_kernel: Vec<pushdown::Row>,
 }
 
 impl Report {
@@ -120,7 +129,7 @@ fn examine(mut settings: Settings) -> Report {
             (Vec::new(), Vec::new())
         }
     };
-    Report { checks, probes, programs }
+    Report { checks, probes, programs, leaves_the_kernel: Vec::new() }
 }
 
 fn program_rows(programs: Vec<Verified>) -> Vec<ProgramRow> {
@@ -239,6 +248,11 @@ fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "                 {reason}")?;
         }
     }
+    writeln!(out, "\nRULES  LEAVES   EVENTS: THE RULE THAT LETS THE MOST THROUGH")?;
+    for row in &report.leaves_the_kernel {
+        writeln!(out, "{row}")?;
+    }
+    writeln!(out, "A guess by what the rules ask for; `sensor rules explain` shows that.")?;
     Ok(())
 }
 

@@ -71,6 +71,8 @@ enum Command {
     Doctor {
         #[command(flatten)]
         source: SourceArgs,
+        #[command(flatten)]
+        rules: rules::RulesetArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -128,7 +130,7 @@ fn dispatch(command: Command, log: Log) -> Result<ExitCode> {
         Command::Replay(arguments) => record::replay(&arguments)?,
         Command::Rules(command) => return rules::run(&command),
         Command::Sinks(command) => return sinks::sinks(&command),
-        Command::Doctor { source, json } => return doctor::doctor(&source, json),
+        Command::Doctor { source, rules, json } => return doctor::doctor(&source, &rules, json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sensor", &mut io::stdout());
         }

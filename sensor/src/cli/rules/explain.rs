@@ -50,17 +50,25 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// What can be asked of events before they leave the kernel.
 fn pushed_down(ruleset: &Ruleset, rule: Option<&Rule>, event_type: Option<&str>) -> Outcome {
-    let mut out = String::new();
     let is_wanted = |own: &str| event_type.is_none_or(|wanted| wanted == own);
+    // Types of which the same is asked stand together.
+    let mut shown: Vec<(Vec<&str>, String)> = Vec::new();
     for pushdown in Pushdown::of(ruleset).iter().filter(|one| is_wanted(one.event_type)) {
-        match rule {
-            None => writeln!(out, "{pushdown}")?,
-            Some(rule) => {
-                if let Some(terms) = pushdown.of_rule(&rule.name) {
-                    writeln!(out, "{}\n{terms}", pushdown.event_type)?;
-                }
-            }
+        let text = match rule {
+            None => pushdown.to_string(),
+            Some(rule) => match pushdown.of_rule(&rule.name) {
+                Some(terms) => format!("what leaves the kernel\n{terms}"),
+                None => continue,
+            },
+        };
+        match shown.iter_mut().find(|(_, known)| *known == text) {
+            Some((types, _)) => types.push(pushdown.event_type),
+            None => shown.push((vec![pushdown.event_type], text)),
         }
+    }
+    let mut out = String::new();
+    for (types, text) in &shown {
+        writeln!(out, "{}: {text}", types.join(", "))?;
     }
     if out.is_empty() {
         out.push_str("no such event is wanted: none leaves the kernel\n");

@@ -62,7 +62,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Settings that say how rules are loaded.
 #[derive(Debug, clap::Args)]
-struct ConfigArgs {
+pub(super) struct ConfigArgs {
     /// Settings whose section `rules` applies: matching, selection, added output, files
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -70,7 +70,7 @@ struct ConfigArgs {
 
 /// The rules that a command is about.
 #[derive(Debug, clap::Args)]
-struct RulesetArgs {
+pub(super) struct RulesetArgs {
     /// Rules files or directories; the shipped ruleset when none is given
     #[arg(long, short)]
     rules: Vec<PathBuf>,
@@ -102,7 +102,7 @@ impl ConfigArgs {
 }
 
 impl RulesetArgs {
-    fn load_valid(&self) -> anyhow::Result<Result<Ruleset, ExitCode>> {
+    pub(super) fn load_valid(&self) -> anyhow::Result<Result<Ruleset, ExitCode>> {
         self.config.load_valid(&self.rules)
     }
 }

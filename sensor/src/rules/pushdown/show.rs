@@ -8,6 +8,7 @@ use crate::fields::names;
 use crate::rules::pushdown::Pushdown;
 use crate::rules::pushdown::host::{field_of_flags, field_of_look, field_of_number};
 use crate::rules::pushdown::intervals::Intervals;
+use crate::rules::pushdown::lower::index_of;
 use crate::rules::pushdown::terms::{Of, Term, Terms, Test};
 
 /// Texts of one set that are shown.
@@ -20,20 +21,35 @@ impl Pushdown {
         Some(terms)
     }
 
-    /// The guessed share of events that passes, in percent.
-    pub fn percent(&self) -> f64 {
-        self.terms.share() * 100.0
+    /// How many rules can match events of this type.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// The guessed share of events that leaves the kernel.
+    pub fn share(&self) -> f64 {
+        if index_of(self.event_type).is_none() { 1.0 } else { self.terms.share() }
     }
 }
 
+/// Without the name of its event type: types of which the rules ask the same are shown together.
 impl fmt::Display for Pushdown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.rules.len();
-        let rules = if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") };
-        write!(out, "{}: {rules}\n{}", self.event_type, self.terms)?;
+        writeln!(
+            out,
+            "{}",
+            if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") }
+        )?;
+        if index_of(self.event_type).is_none() {
+            return writeln!(
+                out,
+                "  all of them leave the kernel: more than rules depends on them"
+            );
+        }
+        write!(out, "{}", self.terms)?;
         if let Some((rule, share)) = self.widest() {
-            let percent = share * 100.0;
-            writeln!(out, "  widest: `{rule}`, about {percent:.1} % of such events")?;
+            writeln!(out, "  widest: `{rule}`, at a guess {:.1} % of such events", share * 100.0)?;
         }
         Ok(())
     }
