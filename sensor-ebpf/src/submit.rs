@@ -103,9 +103,10 @@ impl Draft {
             // SAFETY: `T` is a record, as in `fixed`.
             fill(unsafe { draft.fixed::<T>() });
         }
-        // SAFETY: as above.
         Self::wanted_if(kind, draft, event, task, |asker, slot| {
-            facts(asker, unsafe { &*(&raw const (*slot).bytes).cast::<T>() })
+            // SAFETY: the slot is ours, and begins with the record that was filled in.
+            let record = unsafe { &*(&raw const (*slot).bytes).cast::<T>() };
+            facts(asker, record)
         })
     }
 
