@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what watching costs, beside doing nothing and beside others.
 
 mod alerts;
+mod containers;
 pub(crate) mod group;
 mod measure;
 pub(crate) mod plan;
@@ -16,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{command, setup, workspace};
-use plan::RECORDS;
+use plan::{CONTAINERS, RECORDS};
 use report::Setting;
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -45,6 +46,8 @@ enum Part {
     Kernel,
     /// When alerts come, on an idle and on a busy host
     Alerts,
+    /// Containers that live for a moment, and whether their events are known to be theirs
+    Containers,
     /// Records from memory through the agent's pipeline
     Pipeline,
     /// Events through rulesets
@@ -54,7 +57,8 @@ enum Part {
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.part.is_none_or(|only| only == part);
     ensure!(
-        !(wanted(Part::Kernel) || wanted(Part::Alerts)) || rustix::process::geteuid().is_root(),
+        ![Part::Kernel, Part::Alerts, Part::Containers].into_iter().any(wanted)
+            || rustix::process::geteuid().is_root(),
         "programs are loaded into the kernel, which root may do: sudo {}, or `cargo xtask bench pipeline`",
         this_command()
     );
@@ -73,6 +77,10 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Part::Alerts) {
         page += &report::alerts(&alerts::runs(&variants, &programs)?);
+    }
+    if wanted(Part::Containers) {
+        setup::live()?;
+        page += &report::containers(&containers::run(CONTAINERS, &programs)?);
     }
     if wanted(Part::Pipeline) {
         page += &report::pipeline(RECORDS, throughput(&programs, arguments.rounds)?);

@@ -281,6 +281,10 @@ pub(super) const BARS: [Bar; 12] = [
 pub(super) const READS: usize = 50;
 /// From event to line on an idle host, in milliseconds: in the middle, and at most.
 pub(super) const LATENCY_LIMIT_MS: (f64, f64) = (1.0, 10.0);
+/// Containers that live for less than a twentieth of a second.
+pub(super) const CONTAINERS: usize = 1000;
+/// Shares of their events that carry the container's id, and its name and image.
+pub(super) const KNOWN_LIMITS: (f64, f64) = (0.999, 0.99);
 /// What the whole agent may keep in memory.
 pub(super) const MEMORY_LIMIT_MIB: f64 = 64.0;
 
