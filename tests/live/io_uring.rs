@@ -46,6 +46,7 @@ fn observe(name: &str, kind: Kind, probe: &str, script: &str) -> Option<Observer
     let is_watched = kernel::version(&kernel::release()).unwrap() >= KEEPS_RESULTS;
     assert_eq!(observer.hook(probe).is_some(), is_watched);
     if !is_watched {
+        observer.stop();
         return None;
     }
     let output = cgroup.run(&["/usr/bin/perl", "-e", &[RING, OPERATIONS, script].concat()]);

@@ -29,7 +29,8 @@ use crate::harness::Cgroup;
 /// Longer than anything takes on a loaded machine or an emulated one.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(4);
 
-/// More events than a test produces before it looks.
+/// More events than a test produces before it looks. The channel takes the room for all at once, so
+/// that they are behind pointers.
 const QUEUE: usize = 400_000;
 
 /// What is left of an event when the pipeline has moved on.
@@ -89,20 +90,20 @@ pub(crate) enum What {
 
 /// A running sensor.
 pub(crate) struct Observer {
-    events: Receiver<Seen>,
+    events: Receiver<Box<Seen>>,
     outcomes: Vec<Outcome>,
     remote: Remote,
     thread: JoinHandle<(Balance, Tally)>,
 }
 
 struct Forward {
-    events: SyncSender<Seen>,
+    events: SyncSender<Box<Seen>>,
 }
 
 impl Stages for Forward {
     fn event(&mut self, event: &Event<'_>) {
         // A test that has seen enough hangs up.
-        drop(self.events.send(seen(event)));
+        drop(self.events.send(Box::new(seen(event))));
     }
 
     fn tick(&mut self, _pipeline: &mut Pipeline, _source: &mut Live) {}
@@ -162,7 +163,7 @@ impl Observer {
         let mut others = Vec::new();
         loop {
             match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(seen) if wanted(&seen) => return seen,
+                Ok(seen) if wanted(&seen) => return *seen,
                 Ok(seen) => others.push(seen.what),
                 Err(RecvTimeoutError::Timeout) => panic!("no such event among {others:#?}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("the sensor stopped: {others:#?}"),
@@ -175,7 +176,7 @@ impl Observer {
         self.remote.stop().expect("the loop is there");
         let mut rest = Vec::new();
         while let Ok(seen) = self.events.recv() {
-            rest.push(seen);
+            rest.push(*seen);
         }
         let (balance, tally) = self.thread.join().expect("the sensor's thread");
         assert!(balance.is_exact(), "{balance}");

@@ -78,7 +78,12 @@ pub const PROTOTYPES: &[Prototype] = &[
         "__sys_connect_file",
         "int __sys_connect_file(struct file *file, struct __kernel_sockaddr_storage *address, int addrlen, int file_flags)",
     ),
-    function("io_openat", "int io_openat(struct io_kiocb *req, unsigned int issue_flags)"),
+    Prototype {
+        place: Place::Function("io_openat"),
+        oldest: "",
+        between: "",
+        newest: "int io_openat(struct io_kiocb *req, unsigned int issue_flags)",
+    },
     function("io_openat2", "int io_openat2(struct io_kiocb *req, unsigned int issue_flags)"),
     function("io_connect", "int io_connect(struct io_kiocb *req, unsigned int issue_flags)"),
     Prototype {

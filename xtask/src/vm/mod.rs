@@ -262,8 +262,10 @@ const TAIL: usize = 40;
 /// What the guest wrote; if it came to no end, also the last lines of its console.
 fn transcript(kernel: &Kernel, outcome: &Outcome, task: &Task) -> String {
     let mut text = format!("\n== {}\n{}{}", kernel.version, outcome.stdout, outcome.stderr);
-    if let Verdict::Ended { .. } = outcome.verdict {
-        let complete = !matches!(task, Task::Tests(_)) || Counts::of(&outcome.stdout).is_some();
+    if let Verdict::Ended { status } = outcome.verdict {
+        let has_results =
+            || Counts::of(&outcome.stdout).is_some_and(|counts| is_whole(status, &counts));
+        let complete = !matches!(task, Task::Tests(_)) || has_results();
         if complete {
             return text;
         }
@@ -287,11 +289,17 @@ fn summary(kernel: &Kernel, outcome: &Outcome, task: &Task) -> String {
             format!("FAILED with status {status}")
         }
         (Verdict::Ended { status }, Task::Tests(_)) => match Counts::of(&outcome.stdout) {
-            Some(counts) => counts.to_string(),
-            None => format!("FAILED: the tests died with status {status}"),
+            Some(counts) if is_whole(*status, &counts) => counts.to_string(),
+            _ => format!("FAILED: the tests died with status {status}"),
         },
     };
     format!("{:32} {seconds:5.1} s  {what}", kernel.version)
+}
+
+/// Whether these are all results of tests that ended with this status: one run that died may stand
+/// beside another that did not.
+fn is_whole(status: i32, counts: &Counts) -> bool {
+    status == 0 || counts.failed > 0
 }
 
 /// Counts a machine's tests. One without results, and a command, counts as one test.
@@ -303,7 +311,7 @@ fn result(outcome: &Outcome, task: &Task) -> Counts {
         (Verdict::Ended { .. }, Task::Doctor) => Counts::default(),
         (Verdict::Ended { status: 0 }, Task::Command(_)) => passed,
         (Verdict::Ended { status }, Task::Tests(_)) => match Counts::of(&outcome.stdout) {
-            Some(counts) if *status == 0 || counts.failed > 0 => counts,
+            Some(counts) if is_whole(*status, &counts) => counts,
             _ => failed,
         },
         (Verdict::Ended { .. } | Verdict::Died | Verdict::TimedOut, _) => failed,
