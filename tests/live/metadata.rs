@@ -12,6 +12,8 @@ use crate::harness::{Cgroup, Sensor, wait_for};
 const COUNT: usize = 20;
 /// A container ends when this is there, in the root that all have.
 const END: &str = "end";
+/// Longer than a look takes, on the slowest machine.
+const PATIENCE: &str = "2m";
 const IMAGE: &str = "localhost/shop:2";
 
 /// Of a container of busybox that waits for its end; the same bundle serves all.
@@ -42,9 +44,24 @@ fn config(directory: &Path, cgroup_path: &str) {
     fs::write(directory.join("config.json"), config.to_string()).unwrap();
 }
 
-fn start(directory: &Path, cgroup: &Cgroup, id: &str) -> Child {
+/// A container that lives until it is dropped.
+struct Container<'a> {
+    directory: &'a Path,
+    runc: Child,
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let mark = self.directory.join("rootfs").join(END);
+        fs::write(&mark, "").unwrap();
+        self.runc.wait().unwrap();
+        fs::remove_file(&mark).unwrap();
+    }
+}
+
+fn start<'a>(directory: &'a Path, cgroup: &Cgroup, id: &str) -> Container<'a> {
     config(directory, &format!("/{}/{id}", cgroup.name()));
-    Command::new("runc")
+    let runc = Command::new("runc")
         .arg("--root")
         .arg(directory.join("state"))
         .args(["run", "--bundle"])
@@ -52,15 +69,8 @@ fn start(directory: &Path, cgroup: &Cgroup, id: &str) -> Child {
         .arg(id)
         .stdin(Stdio::null())
         .spawn()
-        .unwrap()
-}
-
-fn end(directory: &Path, mut container: Child) {
-    let mark = directory.join("rootfs").join(END);
-    fs::write(&mark, "").unwrap();
-    let status = container.wait().unwrap();
-    assert!(status.success(), "{status}");
-    fs::remove_file(&mark).unwrap();
+        .unwrap();
+    Container { directory, runc }
 }
 
 fn source(directory: &Path) -> String {
@@ -88,6 +98,8 @@ fn events_carry_id_name_and_image_from_the_first_on() {
         cgroup.name(),
         "--source",
         &source,
+        "--metadata-wait",
+        PATIENCE,
     ];
     let mut sensor = Sensor::start(arguments);
     sensor.wait_for_message("watching");
@@ -101,7 +113,7 @@ fn events_carry_id_name_and_image_from_the_first_on() {
             (&first["container.name"], &first["container.image"]),
             (&id.into(), &IMAGE.into())
         );
-        end(directory.path(), container);
+        drop(container);
     }
     let ended = sensor.stop();
     let events = ended.stdout.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -125,7 +137,8 @@ fn a_rule_about_the_image_fires_and_a_replay_gives_the_same() {
     let capture = directory.path().join("a.rec");
     let cgroup = Cgroup::new("image");
     let source = source(directory.path());
-    let arguments = ["record", "--cgroup", cgroup.name(), "--source", &source];
+    let arguments =
+        ["record", "--cgroup", cgroup.name(), "--source", &source, "--metadata-wait", PATIENCE];
     let mut sensor = Sensor::start(arguments.into_iter().chain([capture.to_str().unwrap()]));
     sensor.wait_for_message("recording");
     let container = start(directory.path(), &cgroup, &id(0));
@@ -134,7 +147,7 @@ fn a_rule_about_the_image_fires_and_a_replay_gives_the_same() {
         let recorded = fs::read(&capture).unwrap();
         recorded.windows(IMAGE.len()).any(|text| text == IMAGE.as_bytes()).then_some(())
     });
-    end(directory.path(), container);
+    drop(container);
     assert!(sensor.stop().status.success());
     let replay = || {
         let arguments =

@@ -13,6 +13,7 @@ use crate::attribution::state::StateDirectories;
 use crate::attribution::target::Target;
 use crate::cli::source::Source;
 use crate::config;
+use crate::config::value::duration;
 use crate::driver::Control;
 use crate::metadata::host::Host;
 use crate::metadata::places::Places;
@@ -32,14 +33,23 @@ pub(super) struct LookupArgs {
         env = "SENSOR_CONTAINERS_SOURCES"
     )]
     sources: Vec<String>,
+    /// How long events of a new container wait for its name and image (`500ms`)
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = duration,
+        env = "SENSOR_CONTAINERS_METADATA_WAIT"
+    )]
+    metadata_wait: Option<Duration>,
 }
 
 impl LookupArgs {
     pub(super) fn settings(&self) -> Result<Settings> {
+        let defaults = config::Containers::default();
         settings(&config::Containers {
             host_root: self.host_root.clone(),
             sources: self.sources.clone(),
-            ..config::Containers::default()
+            metadata_wait: self.metadata_wait.unwrap_or(defaults.metadata_wait),
         })
     }
 }

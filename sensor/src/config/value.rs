@@ -186,20 +186,25 @@ impl Value for u64 {
 
 const SIZES: [(&str, u64); 4] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
+const A_DURATION: &str = "a duration of up to 24h such as `500ms`, `30s` or `5m`";
+
+/// As in the settings and on the command line; the error says what was expected.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok().ok_or(A_DURATION)?;
+    let factor = DURATIONS.iter().find(|(name, _)| *name == unit.trim());
+    let (_, factor) = factor.ok_or(A_DURATION)?;
+    let milliseconds = number.checked_mul(*factor).ok_or(A_DURATION)?;
+    if milliseconds == 0 || milliseconds > 24 * 3_600_000 {
+        return Err(A_DURATION);
+    }
+    Ok(Duration::from_millis(milliseconds))
+}
+
 impl Value for Duration {
     fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
-        const EXPECTED: &str = "a duration of up to 24h such as `500ms`, `30s` or `5m`";
-        let text = scalar(node, EXPECTED)?;
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let number: u64 = number.parse().ok().ok_or(EXPECTED)?;
-        let (_, factor) =
-            DURATIONS.iter().find(|(name, _)| *name == unit.trim()).ok_or(EXPECTED)?;
-        let milliseconds = number.checked_mul(*factor).ok_or(EXPECTED)?;
-        if milliseconds == 0 || milliseconds > 24 * 3_600_000 {
-            return Err(EXPECTED);
-        }
-        *self = Self::from_millis(milliseconds);
+        *self = duration(scalar(node, A_DURATION)?)?;
         Ok(())
     }
 
