@@ -63,7 +63,9 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         this_command()
     );
     setup::build()?;
-    build(&["sensor", "workload", "watch", "throughput"])?;
+    if arguments.part != Some(Part::Rules) {
+        build(&["sensor", "workload", "watch", "throughput"])?;
+    }
     let programs = workspace::target()?.join("release");
     let mut variants = plan::variants(&arguments.peer_cmd);
     variants.retain(|variant| {

@@ -12,6 +12,7 @@ use super::group::Group;
 use crate::{command, workspace};
 
 const TITLE: &str = "## What rules cost";
+const BENCH: [&str; 6] = ["bench", "--quiet", "--package", "sensor", "--bench", "rules"];
 /// At least so many events a second of one processor, with the two official files.
 const EVENTS_A_SECOND: f64 = 3e6;
 /// At most so many times the time from 100 to 1,000 rules.
@@ -21,7 +22,7 @@ const GROWTH: f64 = 3.0;
 pub(super) fn section(rounds: usize, setting: &str) -> Result<String> {
     let stream = if rustix::process::geteuid().is_root() { Some(record()?) } else { None };
     let mut bench = command::cargo();
-    bench.args(["bench", "--quiet", "--package", "sensor", "--bench", "rules"]);
+    bench.args(BENCH);
     bench.env("SENSOR_BENCH_ROUNDS", rounds.to_string());
     if let Some(path) = &stream {
         bench.env("SENSOR_BENCH_CAPTURE", path);
@@ -47,7 +48,8 @@ pub(super) fn replace(page: &str, section: &str) -> String {
 
 /// Records this machine at a bit of everything, in a control group of its own.
 fn record() -> Result<PathBuf> {
-    command::run(command::cargo().args(["build", "--quiet", "--release", "--package", "sensor"]))?;
+    // Cargo builds a package's program with its benchmarks: once, and not again for other features.
+    command::run(command::cargo().args(BENCH).arg("--no-run"))?;
     let directory = workspace::target()?.join("bench");
     std::fs::create_dir_all(&directory).context("create the directory of the stream")?;
     let (script, path) = (directory.join("workload.sh"), directory.join("mixed.rec"));
