@@ -60,10 +60,12 @@ pub enum Number {
     /// `fd.rport` and `fd.lport`.
     RemotePort,
     LocalPort,
+    /// 1 where `fd.nameraw` of an open has `..` in it, else 0.
+    Climbs,
 }
 
 impl Number {
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
     pub const ALL: [Self; Self::COUNT] = [
         Self::Result,
         Self::OpenRead,
@@ -77,6 +79,7 @@ impl Number {
         Self::NamespacePid,
         Self::RemotePort,
         Self::LocalPort,
+        Self::Climbs,
     ];
 }
 
@@ -256,6 +259,7 @@ impl Filter {
     fn after_task(&self, left: u64, facts: &mut impl Facts) -> u64 {
         let left = self.after_number(Number::InContainer, left, facts);
         let left = self.after_number(Number::FileType, left, facts);
+        let left = self.after_number(Number::Climbs, left, facts);
         let left = self.after_number(Number::User, left, facts);
         let left = self.after_number(Number::Group, left, facts);
         let left = self.after_number(Number::NamespacePid, left, facts);

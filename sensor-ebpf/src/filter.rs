@@ -2,7 +2,9 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::generated::{
+    bpf_map_lookup_elem, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
+};
 use sensor_common::filter::{
     BEGINNING, Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX, TextKey,
 };
@@ -133,6 +135,29 @@ impl Asker {
         found(&raw const NETWORKS, key)
     }
 
+    /// Whether a text of the process has two dots side by side; not known of one that is long.
+    #[inline(always)]
+    pub(crate) fn has_dots(&self, text: *const u8) -> Option<bool> {
+        const WORDS: usize = 32;
+        let to = self.at::<KEY_AT>();
+        // SAFETY: the slot is ours and long enough; the helper checks the source.
+        let len = unsafe { bpf_probe_read_user_str(to.cast(), (WORDS * 8) as u32, text.cast()) };
+        if len <= 0 || len as usize >= WORDS * 8 {
+            return None;
+        }
+        let (mut before, mut pairs) = (0, 0);
+        for at in 0..WORDS {
+            if (at * 8) as i64 >= len {
+                break;
+            }
+            // SAFETY: within what was read, or behind its end, where a dot too many does no harm.
+            let dots = dots_in(unsafe { to.cast::<u64>().add(at).read() });
+            pairs |= dots & (dots >> 8 | dots << 8) | (before >> 56 & dots & 0x80);
+            before = dots;
+        }
+        Some(pairs != 0)
+    }
+
     /// A place in the slot.
     #[inline(always)]
     fn at<const AT: usize>(&self) -> *mut u8 {
@@ -158,6 +183,14 @@ impl Asker {
 /// The number of directories in the chain, and the length of the text.
 const COUNT_AT: usize = CHAIN_AT - 8;
 const LEN_AT: usize = CHAIN_AT - 16;
+
+/// The highest bit of each byte that is a dot.
+#[inline(always)]
+fn dots_in(word: u64) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let differing = word ^ 0x2e2e_2e2e_2e2e_2e2e;
+    !((differing & LOW).wrapping_add(LOW) | differing | LOW)
+}
 
 /// Whether the current task's cgroup is a container's, if user space has said so.
 #[inline(always)]

@@ -56,6 +56,8 @@ const RULES: &str = "
   condition: opened and thread.cap_effective contains CAP_SYS_ADMIN and fd.filename = b
 - rule: long
   condition: opened and fd.name startswith DIR/long
+- rule: climbs
+  condition: opened and fd.nameraw contains \"../\" and fd.name startswith DIR
 - rule: calls
   condition: evt.type in (unlink, unlinkat, mkdir, mkdirat) and evt.rawres >= 0 and proc.name != mkdir
 - rule: connected
@@ -69,6 +71,7 @@ const WORKLOAD: &str = "
 cd DIR
 for i in 1 2 3 4 5 6 7 8; do
     head -c1 a >/dev/null; cat b DIR/../${PWD##*/}/b c deep/x deep/er/leaf deep/er/y link >/dev/null
+    cat deep/../deep/x deep/er/../../c ../all/b abcdef/../b >/dev/null 2>&1;
     cat none deep/none /none 2>/dev/null; tac c >/dev/null; echo x >c; echo x >>out; : </dev/null
     cat /etc/passwd /proc/self/status /proc/self/root/DIR/a >/dev/null; ls deep / /etc >/dev/null
     cp c copied; rm copied; cp /bin/busybox copied; rm copied; mkdir new; rmdir new; cat long*/*/* >/dev/null

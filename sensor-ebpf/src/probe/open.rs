@@ -220,6 +220,7 @@ impl Facts for Opened<'_, '_> {
                 is(self.passed.flags() & CREATES != 0 && self.passed.mode() & EXECUTABLE != 0)
             }
             Number::FileType => Some(i64::from(self.file_type())),
+            Number::Climbs => self.asker.has_dots(self.passed.text()).map(i64::from),
             _ => self.asker.number(number),
         }
     }

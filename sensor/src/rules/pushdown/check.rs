@@ -72,6 +72,7 @@ pub fn sides(program: &Program, check: &Check, event_type: &str) -> Sides {
         "fd.name" if is_open => texts(Look::Path, comparison),
         "fd.directory" if is_open => texts(Look::Directory, comparison),
         "fd.filename" if is_open => texts(Look::Leaf, comparison),
+        "fd.nameraw" if is_open => climbs(comparison),
         "proc.name" => texts(Look::Name, comparison),
         _ => match (number(name, is_open, is_connect), address(name, is_connect)) {
             (Some(number), _) => numeric(number, comparison),
@@ -293,6 +294,15 @@ fn characters(comparison: &Comparison) -> Option<Sides> {
         }
     }
     Some(Sides::exactly(Of::Number(Number::FileType, Intervals::values(numbers))))
+}
+
+/// `fd.nameraw`: what is known is whether it has `..`.
+fn climbs(comparison: &Comparison) -> Option<Sides> {
+    let Comparison::Test(Compared::Bytes(Bytes::Contains(finder))) = comparison else {
+        return None;
+    };
+    let has_dots = finder.needle().windows(2).any(|pair| pair == b"..");
+    has_dots.then(|| Sides::at_least(Of::Number(Number::Climbs, Intervals::values([1]))))
 }
 
 /// Text that is one of a set, or begins with one.

@@ -133,6 +133,9 @@ impl<S: Source> Facts for HostFacts<'_, S> {
                 [byte] => Some(byte.into()),
                 _ => None,
             },
+            (Number::Climbs, Read::Text(text)) => {
+                Some(text.windows(2).any(|pair| pair == b"..").into())
+            }
             (Number::InContainer, Read::Text(text)) => Some((*text != *b"host").into()),
             _ => None,
         }
@@ -198,6 +201,7 @@ pub fn field_of_number(number: Number) -> &'static str {
         Number::NamespacePid => "proc.vpid",
         Number::RemotePort => "fd.rport",
         Number::LocalPort => "fd.lport",
+        Number::Climbs => "fd.nameraw",
     }
 }
 

@@ -144,6 +144,7 @@ fn number_text(number: Number, numbers: &Intervals) -> String {
         (Number::InContainer, [(1, 1)]) => "!= host".to_owned(),
         (Number::OpenRead | Number::OpenWrite | Number::OpenExec, [(0, 0)]) => "= false".to_owned(),
         (Number::OpenRead | Number::OpenWrite | Number::OpenExec, [(1, 1)]) => "= true".to_owned(),
+        (Number::Climbs, [(1, 1)]) => "contains ..".to_owned(),
         (Number::FileType, _) => characters(&all),
         (Number::Result, _) => all.iter().map(result).collect::<Vec<_>>().join(" or "),
         _ => all.iter().map(interval).collect::<Vec<_>>().join(" or "),

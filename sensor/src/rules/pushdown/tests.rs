@@ -75,6 +75,9 @@ fn conditions_are_weakened_to_what_is_cheap() {
         ),
         ("evt.type = openat and fd.name glob /home/*/.ssh/*", "  fd.name startswith (/home/)\n"),
         ("evt.type = openat and fd.name glob */.ssh/*", "  everything\n"),
+        ("evt.type = openat and fd.nameraw contains ../", "  fd.nameraw contains ..\n"),
+        ("evt.type = openat and not fd.nameraw contains ../", "  everything\n"),
+        ("evt.type = openat and fd.nameraw contains ./", "  everything\n"),
         (
             "evt.type = openat and (fd.name = /a or fd.name startswith /b/)",
             "  fd.name in (/a) or startswith (/b/)\n",
@@ -223,7 +226,7 @@ fn check() -> impl Strategy<Value = String> {
             "thread.cap_effective contains CAP_SYS_ADMIN", "thread.cap_permitted contains CAP_SYS",
             "fd.ip = 10.1.2.3", "fd.sip in (10.1.2.3, 192.0.2.7)", "fd.sip != 10.1.2.3",
             "fd.port in (80, 443)", "fd.port != 80", "user.uid exists", "user.uid oneof (0, 1)",
-            "reading",
+            "reading", "fd.nameraw contains ../", "fd.nameraw contains .",
         ]).prop_map(str::to_owned),
         2 => prop::sample::select(vec!["proc.args contains x", "proc.pname = sh", "proc.tty = 0"])
             .prop_map(str::to_owned),
@@ -290,6 +293,7 @@ fn object() -> impl Strategy<Value = Json> {
         });
         json!({
             "evt.type": kind, "fd.name": path, "fd.directory": directory,
+            "fd.nameraw": texts.2.map(|text| ["../a", "a"][usize::from(text == "x")]),
             "fd.filename": split.map(|(_, name)| name), "proc.name": name, "proc.exepath": exe,
             "evt.rawres": result, "evt.res": text, "evt.failed": result.map(|result| result < 0),
             "fd.num": descriptor, "user.uid": user, "group.gid": group, "user.loginuid": login,
