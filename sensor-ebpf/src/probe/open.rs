@@ -219,7 +219,7 @@ impl Facts for Opened<'_, '_> {
             Number::OpenExec => {
                 is(self.passed.flags() & CREATES != 0 && self.passed.mode() & EXECUTABLE != 0)
             }
-            Number::FileType => Some(i64::from(self.file_type())),
+            Number::FileType => self.file_type(),
             Number::Climbs => self.asker.has_dots(self.passed.text()).map(i64::from),
             _ => self.asker.number(number),
         }
@@ -258,10 +258,17 @@ impl Facts for Opened<'_, '_> {
 }
 
 impl Opened<'_, '_> {
+    /// Not known where another thread has closed the descriptor already.
     #[inline(always)]
-    fn file_type(&mut self) -> u8 {
+    fn file_type(&mut self) -> Option<i64> {
+        if self.passed.exit.result < 0 {
+            return Some(b'f'.into());
+        }
         let file = self.passed.file();
-        let is_directory = !file.is_null() && inode_mode(file_inode(file)) & S_IFMT == S_IFDIR;
-        if is_directory { b'd' } else { b'f' }
+        if file.is_null() {
+            return None;
+        }
+        let is_directory = inode_mode(file_inode(file)) & S_IFMT == S_IFDIR;
+        Some(if is_directory { b'd' } else { b'f' }.into())
     }
 }
