@@ -132,7 +132,9 @@ pub fn nearest(text: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let mut scored: Vec<(f64, String)> = names
         .map(|name| {
             let contained = text.len() > 2 && (name.contains(text) || text.contains(name.as_str()));
-            let likeness = strsim::jaro_winkler(text, &name);
+            // The first forgives what is missing at the end, the second a letter at the beginning.
+            let likeness = strsim::jaro_winkler(text, &name)
+                .max(strsim::normalized_damerau_levenshtein(text, &name));
             (if contained { likeness.max(LIKENESS_MIN) } else { likeness }, name)
         })
         .filter(|(likeness, name)| *likeness >= LIKENESS_MIN && name.len() > 1)

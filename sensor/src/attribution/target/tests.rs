@@ -109,3 +109,12 @@ fn the_nearest_come_first_and_are_few() {
     assert_eq!(near.len(), 5);
     assert_eq!(near[..2], ["web", "web-0"]);
 }
+
+#[test]
+fn a_wrong_letter_is_near_wherever_it_is() {
+    let id = "91cf93ac9d96";
+    for (at, _) in id.char_indices() {
+        let mistyped = [&id[..at], "0", &id[at + 1..]].concat();
+        assert_eq!(nearest(&mistyped, [id.to_owned()].into_iter()), [id], "{mistyped}");
+    }
+}
