@@ -41,6 +41,9 @@ const RULES: &str = "\
 const MARKERS: usize = 20;
 /// Of the storm, on each processor: the agent competes with all of them.
 const OPENERS: usize = 3;
+/// By itself the agent keeps up with processes that share the processors with it: in the storm it gets
+/// less than they do.
+const STARVED: i32 = 5;
 /// Events are produced at least so many times as fast as the agent takes them.
 const OVERLOAD: f64 = 2.0;
 /// What the agent may keep in memory, whatever comes: the ring, its tables at their limits.
@@ -66,7 +69,9 @@ pub(crate) fn soak(arguments: &Arguments) -> Result<()> {
     let metrics = session.metrics().context("the agent serves no metrics")?;
 
     markers(&alerts).context("before the storm")?;
+    session.set_nice(STARVED)?;
     let peak_mib = storm(arguments.seconds, &session, &programs)?;
+    session.set_nice(0)?;
     let drained = wait_until_drained(metrics)?;
     let lost = lost(metrics)?;
     markers(&alerts).context("after the storm")?;

@@ -98,13 +98,23 @@ fn over_floor(results: &Results, workload: &str, variant: &str) -> Option<f64> {
 fn bars(results: &Results) -> String {
     let mut page =
         String::from("\n## The bars\n\n| what | bar | measured | |\n|---|---:|---:|---|\n");
+    let mut missed = Vec::new();
     for bar in &BARS {
         let Some(value) = value(results, bar) else { continue };
         let unit = if matches!(bar.measure, Measure::OverFloor) { "×" } else { "µs" };
         bar_line(&mut page, bar.text, (value, bar.limit), unit);
+        if value > bar.limit {
+            missed.push((bar.text, bar.obstacle));
+        }
     }
     if let Some(mib) = results.memory_mib.get(AGENT) {
         bar_line(&mut page, "memory of the agent", (*mib, MEMORY_LIMIT_MIB), "MiB");
+    }
+    if !missed.is_empty() {
+        page += "\nWhat stands in the way of those that are missed:\n\n";
+    }
+    for (text, obstacle) in missed {
+        line(&mut page, format_args!("* {text}: {obstacle}"));
     }
     page
 }

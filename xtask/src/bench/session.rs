@@ -107,6 +107,13 @@ impl Session {
         self.metrics
     }
 
+    /// Makes the agent's first thread, which takes the events, more or less nice to others.
+    pub(crate) fn set_nice(&self, nice: i32) -> Result<()> {
+        let child = self.child.as_ref().context("nothing runs beside")?;
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::setpriority_process(Some(pid), nice).context("set its priority")
+    }
+
     /// What it keeps in memory now.
     pub(crate) fn memory_mib(&self) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id()));
