@@ -43,7 +43,7 @@ const MARKERS: usize = 20;
 const OPENERS: usize = 3;
 /// By itself the agent keeps up with processes that share the processors with it: in the storm it gets
 /// less than they do.
-const STARVED: i32 = 5;
+const STARVED: i32 = 8;
 /// Events are produced at least so many times as fast as the agent takes them.
 const OVERLOAD: f64 = 2.0;
 /// What the agent may keep in memory, whatever comes: the ring, its tables at their limits.
