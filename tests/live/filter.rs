@@ -130,13 +130,30 @@ fn alerts(lines: &[String]) -> Vec<(String, String)> {
 
 /// The number before ` filtered` in the last line of a sensor.
 fn filtered(lines: &[String]) -> u64 {
+    number_before(lines, " filtered")
+}
+
+/// Newer kernels do not run a program that they have preempted in another task, and count that.
+fn missed(lines: &[String]) -> u64 {
+    number_before(lines, " missed")
+}
+
+fn number_before(lines: &[String], word: &str) -> u64 {
     let balance = lines.last().unwrap();
-    let Some((before, _)) = balance.split_once(" filtered") else { return 0 };
+    let Some((before, _)) = balance.split_once(word) else { return 0 };
     before.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Runs the workload before two sensors, and compares what they say.
-fn compare(test: &str, make_rules: impl FnOnce(&Path, u16) -> Vec<PathBuf>) {
+/// Runs the workload before two sensors, and compares what they say; again where the kernel has kept
+/// something from one of them.
+fn compare(test: &str, make_rules: impl Fn(&Path, u16) -> Vec<PathBuf>) {
+    const ATTEMPTS: usize = 5;
+    let differs = (0..ATTEMPTS).all(|_| !is_same(test, &make_rules));
+    assert!(!differs, "programs were missed, and alerts differed, {ATTEMPTS} times");
+}
+
+/// Whether both say the same; false only where the kernel has missed programs.
+fn is_same(test: &str, make_rules: &impl Fn(&Path, u16) -> Vec<PathBuf>) -> bool {
     let temporary = tempfile::tempdir().unwrap();
     let directory = fs::canonicalize(temporary.path()).unwrap();
     let port = listen();
@@ -150,11 +167,15 @@ fn compare(test: &str, make_rules: impl FnOnce(&Path, u16) -> Vec<PathBuf>) {
     let (with, without) = (with.stop(), without.stop());
     assert!(with.status.success() && without.status.success());
     let (own, other) = (alerts(&with.stdout), alerts(&without.stdout));
+    if own != other && missed(&with.stderr) + missed(&without.stderr) > 0 {
+        return false;
+    }
     let missing: Vec<_> = other.iter().filter(|alert| !own.contains(alert)).collect();
     assert!(missing.is_empty(), "only without filters: {missing:#?}");
     assert_eq!(own, other);
     assert!(filtered(&with.stderr) > 0, "{:?}", with.stderr);
     assert_eq!(filtered(&without.stderr), 0);
+    true
 }
 
 /// A port where whoever connects is let go at once.
@@ -193,7 +214,7 @@ fn alerts_of_official_rules_are_the_same() {
     for name in ["falco_rules.yaml", "falco-incubating_rules.yaml"] {
         let file = official.join(name);
         if file.exists() {
-            compare("official", |_, _| vec![file]);
+            compare("official", |_, _| vec![file.clone()]);
         } else {
             println!("there is no {}", file.display());
         }
@@ -241,11 +262,12 @@ fn a_reload_changes_filters_without_losing_an_event() {
         format!("i=0; while [ $i -lt {OPENS} ]; do : <{name}/a; : </dev/null; i=$((i+1)); done");
     let mut worker = cgroup.command("busybox").args(["sh", "-c", &script]).spawn().unwrap();
     let stays = Cell::new(0);
-    for second in ["b", "c", "b"] {
+    for second in ["b", "c", "deep/x"] {
         of(second);
         sensor.signal(Signal::HUP);
         sensor.wait_for_message("reloaded: 2 rules");
-        let script = format!(": <{name}/{second}");
+        // Several times, for the kernels that miss some.
+        let script = format!("for i in 1 2 3 4 5; do : <{name}/{second}; done");
         assert!(cgroup.run(&["busybox", "sh", "-c", &script]).status.success());
         // From the message on, nothing that the new rules want is missing.
         let wanted = format!("{name}/{second}");
@@ -257,6 +279,7 @@ fn a_reload_changes_filters_without_losing_an_event() {
     assert!(worker.wait().unwrap().success());
     let ended = sensor.stop();
     let rest = alerts(&ended.stdout).iter().filter(|(rule, _)| rule == "\"stays\"").count();
-    assert_eq!(stays.get() + rest, OPENS, "{:?}", ended.stderr.last());
+    let (seen, missed) = (stays.get() + rest, usize::try_from(missed(&ended.stderr)).unwrap());
+    assert!(seen <= OPENS && OPENS <= seen + missed, "{seen}: {:?}", ended.stderr.last());
     assert!(filtered(&ended.stderr) >= OPENS as u64, "{:?}", ended.stderr.last());
 }
