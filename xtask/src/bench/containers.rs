@@ -32,7 +32,9 @@ pub(super) struct Known {
 pub(super) fn run(count: usize, programs: &Path) -> Result<Known> {
     let directory = tempfile::tempdir().context("create a directory for the bundle")?;
     let group = Group::new("containers")?;
-    bundle(directory.path())?;
+    for place in 0..AT_A_TIME {
+        bundle(&directory.path().join(place.to_string()))?;
+    }
     let mut sensor = Command::new(programs.join("sensor"));
     sensor.args(["events", "--type", "exec,exit", "--output", "json"]);
     let mut sensor = sensor.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -67,11 +69,10 @@ fn bundle(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Each has a bundle of its own, with the same root.
+/// Those that live at a time have a bundle and a root each.
 fn start(directory: &Path, group: &Group, number: usize) -> Result<Child> {
     let id = format!("{:032x}{number:032x}", std::process::id());
     let bundle = directory.join((number % AT_A_TIME).to_string());
-    fs::create_dir_all(&bundle).context("create the bundle")?;
     let namespaces = ["pid", "mount", "ipc", "uts"].map(|name| json!({ "type": name }));
     let config = json!({
         "ociVersion": "1.0.2",
@@ -81,7 +82,7 @@ fn start(directory: &Path, group: &Group, number: usize) -> Result<Child> {
             "env": ["PATH=/bin"],
             "cwd": "/",
         },
-        "root": { "path": directory.join("rootfs") },
+        "root": { "path": "rootfs" },
         "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
         "annotations": { "org.opencontainers.image.ref.name": IMAGE },
         "linux": { "cgroupsPath": format!("{}/{id}", group.name()), "namespaces": namespaces },
