@@ -1,8 +1,9 @@
 //! Running other programs, with errors that name them.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// `program argument…` as a person would type it.
 pub(crate) fn line(command: &Command) -> String {
@@ -37,6 +38,20 @@ pub(crate) fn capture(command: &mut Command) -> Result<Output> {
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`{}` ended with {}\n{errors}", line(command), output.status);
     Ok(output)
+}
+
+/// Waits until a program says `text` on its standard error, which is a pipe; what it says later is read
+/// and forgotten, so that it is never held up.
+pub(crate) fn wait_for_message(child: &mut Child, text: &str) -> Result<()> {
+    let messages = child.stderr.take().context("the program's messages are no pipe")?;
+    let mut lines = BufReader::new(messages).lines();
+    for line in lines.by_ref() {
+        if line.context("read what the program says")?.contains(text) {
+            std::thread::spawn(move || lines.count());
+            return Ok(());
+        }
+    }
+    bail!("the program ended before it said `{text}`")
 }
 
 /// cargo of the toolchain that runs this program, in the workspace.

@@ -113,9 +113,7 @@ fn listen(printed: ChildStdout) -> Receiver<String> {
 fn markers(alerts: &Receiver<String>) -> Result<()> {
     let group = Group::new("marker")?;
     for _ in 0..MARKERS {
-        let mut read = group.command(Path::new("head"));
-        let status = read.args(["-c1", "/etc/shadow"]).stdout(Stdio::null()).status();
-        ensure!(status.context("read the sensitive file")?.success(), "the read failed");
+        group.read_sensitive_file()?;
     }
     let deadline = Instant::now() + PATIENCE;
     let mut seen = 0;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::group::Group;
+use crate::command;
 
 /// In the arguments of every process of these containers.
 const MARK: &str = "a-container-of-the-bench";
@@ -37,9 +38,9 @@ pub(super) fn run(count: usize, programs: &Path) -> Result<Known> {
     }
     let mut sensor = Command::new(programs.join("sensor"));
     sensor.args(["events", "--type", "exec,exit", "--output", "json"]);
-    let mut sensor = sensor.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let sensor = sensor.as_mut().ok().context("start `sensor events`")?;
-    wait_until_watching(sensor.stderr.take().context("it has no messages")?)?;
+    let sensor = sensor.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut sensor = sensor.context("start `sensor events`")?;
+    command::wait_for_message(&mut sensor, "watching")?;
     let reader = read(sensor.stdout.take().context("it has no output")?);
     let numbers: Vec<usize> = (0..count).collect();
     for numbers in numbers.chunks(AT_A_TIME) {
@@ -53,7 +54,7 @@ pub(super) fn run(count: usize, programs: &Path) -> Result<Known> {
         std::io::stdout().flush().context("show the progress")?;
     }
     println!();
-    kill_process(Pid::from_child(sensor), Signal::INT).context("stop `sensor events`")?;
+    kill_process(Pid::from_child(&sensor), Signal::INT).context("stop `sensor events`")?;
     sensor.wait().context("wait for `sensor events`")?;
     let known = reader.join().map_err(|_panic| anyhow::anyhow!("the reader panicked"))?;
     Ok(Known { containers: count, ..known })
@@ -93,18 +94,6 @@ fn start(directory: &Path, group: &Group, number: usize) -> Result<Child> {
     runc.spawn().context("start runc, of package runc")
 }
 
-fn wait_until_watching(messages: ChildStderr) -> Result<()> {
-    let mut lines = BufReader::new(messages).lines();
-    for line in lines.by_ref() {
-        if line.context("read what the sensor says")?.contains("watching") {
-            // What it says later must find a reader.
-            std::thread::spawn(move || lines.count());
-            return Ok(());
-        }
-    }
-    anyhow::bail!("`sensor events` ended before it began")
-}
-
 /// Counts events of the containers, and forgets all others.
 fn read(output: ChildStdout) -> JoinHandle<Known> {
     std::thread::spawn(move || {
@@ -122,7 +111,7 @@ fn read(output: ChildStdout) -> JoinHandle<Known> {
 
 impl Known {
     fn count(&mut self, event: &Value) {
-        // runc has the mark in no argument, but shows it in its configuration to nobody else.
+        // What the shell starts has the mark as well, in its parent's arguments.
         if event["proc.name"] != "sh" {
             return;
         }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// Directly below the root of the unified hierarchy, and gone when it is dropped.
 pub(crate) struct Group {
@@ -40,6 +40,14 @@ impl Group {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &script, "sh"]).arg(program);
         command
+    }
+
+    /// Reads in it the file that rules are about: `head -c1 /etc/shadow`.
+    pub(crate) fn read_sensitive_file(&self) -> Result<()> {
+        let mut read = self.command(Path::new("head"));
+        let status = read.args(["-c1", "/etc/shadow"]).stdout(Stdio::null()).status();
+        ensure!(status.context("read the sensitive file")?.success(), "the read failed");
+        Ok(())
     }
 
     /// Processor time that its processes took, the dead ones included.

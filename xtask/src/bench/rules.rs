@@ -1,9 +1,8 @@
 //! What rules cost: the stream that they are measured on, and their section of the page.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -58,7 +57,7 @@ fn record() -> Result<PathBuf> {
     let mut recorder = Command::new(workspace::sensor("release")?);
     recorder.arg("record").arg(&path).args(["--cgroup", &group.name()]);
     let mut recorder = recorder.stderr(Stdio::piped()).spawn().context("start `sensor record`")?;
-    wait_until_recording(&mut recorder)?;
+    command::wait_for_message(&mut recorder, "recording to")?;
     let mut workload = group.command(Path::new("/bin/sh"));
     workload.arg(&script).stdout(Stdio::null()).stderr(Stdio::null());
     let done = workload.status().context("run the workload")?;
@@ -68,19 +67,6 @@ fn record() -> Result<PathBuf> {
     let status = recorder.wait().context("wait for `sensor record`")?;
     ensure!(status.success(), "`sensor record` ended with {status}");
     Ok(path)
-}
-
-fn wait_until_recording(recorder: &mut Child) -> Result<()> {
-    let output = recorder.stderr.take().context("the recorder's output is not a pipe")?;
-    let mut lines = BufReader::new(output).lines();
-    for line in lines.by_ref() {
-        if line.context("read what the recorder says")?.contains("recording to") {
-            // What it says later must find a reader.
-            std::thread::spawn(move || lines.count());
-            return Ok(());
-        }
-    }
-    anyhow::bail!("`sensor record` ended before it began")
 }
 
 fn written(results: &Value, setting: &str) -> Result<String> {
