@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sensor::alert::Origin;
+use sensor::attribution::{self, Attribution};
 use sensor::config::Metrics;
 use sensor::metrics::counters::Counters;
 use sensor::metrics::exporter::Exporter;
 use sensor::metrics::health::{Condition, Health};
 use sensor::metrics::server::{bind, serve};
-use sensor::metrics::snapshot::{Container, Probe, ProbeState, Records, Ring, Snapshot};
+use sensor::metrics::snapshot::{
+    Container, Live, Lookups, Probe, ProbeState, Records, Ring, Snapshot, Tables,
+};
 use sensor::rules::priority::Priority;
 use sensor_common::Kind;
 use sensor_common::counters::Outcome;
@@ -68,6 +71,11 @@ fn snapshot() -> Snapshot {
     let records = |outcome, count| Records { kind: Kind::Exec, outcome, count };
     let mut waits = Histogram { sum_ns: 1_000, ..Histogram::EMPTY };
     waits.buckets[3] = 5;
+    let origin = Origin { container: "all".to_owned(), ..Origin::default() };
+    let container =
+        attribution::Container { id: "a".repeat(64), ..attribution::Container::default() };
+    let attribution = Attribution { container: Some(container), ..Attribution::HOST };
+    let live = Live { origin: origin.clone(), attribution: Arc::new(attribution) };
     Snapshot {
         records: vec![records(Outcome::Produced, 10), records(Outcome::LostRing, 3)],
         filtered: Vec::new(),
@@ -78,11 +86,16 @@ fn snapshot() -> Snapshot {
             state: ProbeState::Attached,
         }],
         // The root of the hierarchy is there on every host.
-        containers: vec![Container {
-            origin: Origin { container: "all".to_owned(), ..Origin::default() },
-            cgroup_path: "/".to_owned(),
-            cgroup_ids: vec![1],
-        }],
+        tables: Tables {
+            containers: vec![Container {
+                origin,
+                cgroup_path: "/".to_owned(),
+                cgroup_ids: vec![1],
+            }],
+            live: vec![live],
+            ..Tables::default()
+        },
+        lookups: Lookups { answered: 2, misses: vec![("late", 1)] },
         runqueue_wait: vec![(1, waits)],
     }
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod events;
 mod log;
 mod lookup;
+mod outside;
 mod pushdown;
 mod profile;
 mod record;

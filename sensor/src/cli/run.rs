@@ -3,40 +3,33 @@
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use sensor_common::counters::Outcome;
-use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 
 use crate::attribution::cgroup::Scope;
 use crate::blindness::Blindness;
 use crate::cli::log::Log;
 use crate::cli::lookup;
+use crate::cli::outside::{Outside, tables_of};
 use crate::cli::pushdown::{push_down, tables};
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
-use crate::cli::source::{Source, event_kinds, open, scope, settings};
+use crate::cli::source::{event_kinds, open, scope, settings};
 use crate::config::{self, Config, Overrides};
 use crate::detect::{Detector, origin, wanted};
 use crate::driver::{Control, Live, Stages};
 use crate::event::detail::Detail;
 use crate::event::{Event, Turn};
-use crate::metrics::counters::Counters;
-use crate::metrics::exporter::Exporter;
-use crate::metrics::health::{Condition, Health};
-use crate::metrics::server;
-use crate::metrics::snapshot::{self, ProbeState, Snapshot};
+use crate::metrics::health::Condition;
 use crate::notify::{State, notify};
 use crate::pipeline::{Pipeline, Tally};
 use crate::probe::attach;
 use crate::probe::load::Settings;
 use crate::rules::Ruleset;
 use crate::rules::pushdown::lower::Tables;
-use crate::sinks::Sinks;
 
 /// The loop says that it turns this often at least, or `/readyz` fails.
 const DRAINING: Duration = Duration::from_secs(5);
@@ -127,122 +120,6 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     agent.outside.stop(config.general.shutdown_grace);
     tracing::info!(alerts = agent.alerts, "{balance}");
     Ok(())
-}
-
-/// What runs beside the event path: sinks and the HTTP server.
-struct Outside {
-    runtime: Runtime,
-    sinks: Arc<Sinks>,
-    counters: Arc<Counters>,
-    health: Arc<Health>,
-    /// What a scrape shows of the containers, as of the last tick.
-    containers: Arc<Mutex<Vec<snapshot::Container>>>,
-    listener: Option<tokio::net::TcpListener>,
-    stop_server: Option<oneshot::Sender<()>>,
-}
-
-impl Outside {
-    /// Starts the sinks and takes the port, before the kernel is touched.
-    fn start(config: &Config) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("sensor-io")
-            .enable_all()
-            .build()
-            .context("start the runtime of sinks and server")?;
-        let counters = Arc::new(Counters::default());
-        let sinks = {
-            let _entered = runtime.enter();
-            Sinks::start(&config.sinks, Arc::clone(&counters), runtime.handle().clone())?
-        };
-        let listen = config.metrics.enabled.then_some(config.metrics.listen);
-        let listener = listen.map(|address| runtime.block_on(server::bind(address))).transpose()?;
-        Ok(Self {
-            runtime,
-            sinks: Arc::new(sinks),
-            counters,
-            health: Arc::default(),
-            containers: Arc::default(),
-            listener,
-            stop_server: None,
-        })
-    }
-
-    /// Serves metrics and health, now that there is something to show.
-    fn serve(&mut self, config: &Config, source: &Source) -> Result<()> {
-        let Some(listener) = self.listener.take() else { return Ok(()) };
-        let address = listener.local_addr().context("read the address of the metrics")?;
-        let snapshot = snapshot_of(&source.live, Arc::clone(&self.containers))?;
-        let exporter = Exporter::new(&config.metrics, Arc::clone(&self.counters), snapshot);
-        let (stop, stopped) = oneshot::channel();
-        self.stop_server = Some(stop);
-        let serving =
-            server::serve(listener, Arc::new(exporter), Arc::clone(&self.health), async {
-                // An error means that the sender is gone, which is a reason to stop as well.
-                drop(stopped.await);
-            });
-        self.runtime.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the metrics server ended");
-            }
-        });
-        tracing::info!("metrics on http://{address}/metrics");
-        Ok(())
-    }
-
-    fn stop(mut self, grace: Duration) {
-        let left = self.runtime.block_on(self.sinks.shutdown(grace));
-        if left > 0 {
-            tracing::warn!("{left} alerts could not be delivered within the grace period");
-        }
-        if let Some(stop) = self.stop_server.take() {
-            // The server may have ended by itself.
-            stop.send(()).ok();
-        }
-        self.runtime.shutdown_timeout(Duration::from_secs(1));
-    }
-}
-
-/// What a scrape asks for: the kernel's counters now, the rest as of the last tick.
-fn snapshot_of(
-    live: &Live,
-    containers: Arc<Mutex<Vec<snapshot::Container>>>,
-) -> Result<snapshot::Source> {
-    let counters = Arc::clone(&live.counters);
-    let ring = live.fill()?;
-    let probes: Vec<_> = live.outcomes.iter().map(probe_state).collect();
-    Ok(Box::new(move || {
-        let counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcomes = std::iter::once(Outcome::Produced).chain(Outcome::LOSSES);
-        let records = outcomes.flat_map(|outcome| {
-            let counters = &counters;
-            event_kinds().into_iter().map(move |kind| snapshot::Records {
-                kind,
-                outcome,
-                count: counters.get(kind, outcome),
-            })
-        });
-        Snapshot {
-            records: records.collect(),
-            filtered: counters.filtered(),
-            ring: Some(snapshot::Ring {
-                size_bytes: ring.size_bytes,
-                unread_bytes: ring.unread_bytes(),
-            }),
-            probes: probes.clone(),
-            containers: containers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            runqueue_wait: counters.run_queue(),
-        }
-    }))
-}
-
-fn probe_state(outcome: &attach::Outcome) -> snapshot::Probe {
-    let (hook, state) = match &outcome.state {
-        attach::State::Attached(hook) => (*hook, ProbeState::Attached),
-        attach::State::Off => ("", ProbeState::Off),
-        attach::State::Failed(_) => ("", ProbeState::Failed),
-    };
-    snapshot::Probe { name: outcome.probe.to_owned(), hook: hook.to_owned(), state }
 }
 
 /// The sensor executes itself, and is ready when it has seen that.
@@ -364,23 +241,8 @@ impl Agent {
         }
     }
 
-    fn show_containers(&self, pipeline: &Pipeline) {
-        let mut containers: Vec<snapshot::Container> = Vec::new();
-        for (id, attribution) in pipeline.cgroups.snapshot() {
-            if attribution.container.is_none() && attribution.unit.is_none() {
-                continue;
-            }
-            let origin = origin(&attribution);
-            match containers.iter_mut().find(|known| known.origin == origin) {
-                Some(known) => known.cgroup_ids.push(id),
-                None => containers.push(snapshot::Container {
-                    origin,
-                    cgroup_path: attribution.cgroup_path.clone(),
-                    cgroup_ids: vec![id],
-                }),
-            }
-        }
-        *self.outside.containers.lock().unwrap_or_else(PoisonError::into_inner) = containers;
+    fn show(&self, pipeline: &Pipeline) {
+        *self.outside.tables.lock().unwrap_or_else(PoisonError::into_inner) = tables_of(pipeline);
     }
 
     /// What was lost is an alert of its own.
@@ -463,7 +325,7 @@ impl Stages for Agent {
     fn tick(&mut self, pipeline: &mut Pipeline, source: &mut Live) {
         self.outside.health.holds_for(Condition::Draining, DRAINING);
         self.count(&pipeline.tally);
-        self.show_containers(pipeline);
+        self.show(pipeline);
         self.take_reloaded(source);
         source.contain(pipeline);
         self.tell_losses(pipeline, source);

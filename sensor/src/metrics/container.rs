@@ -2,12 +2,34 @@
 
 use prometheus_client::registry::Unit;
 
+use crate::attribution::metadata::Image;
 use crate::metrics::cgroupfs::{Bandwidth, Cpu, Memory, Pressure};
 use crate::metrics::family::{Family, Read, Scrape, Series, number};
+use crate::metrics::snapshot::Live;
 
 const CONTAINER: &[&str] = &["namespace", "pod", "container"];
 
+/// The six that the kubelet sets, then ours.
+const INFO: &[&str] = &[
+    "namespace",
+    "pod",
+    "container",
+    "id",
+    "name",
+    "image",
+    "image_digest",
+    "runtime",
+    "visibility",
+];
+
 pub(crate) const FAMILIES: &[Family] = &[
+    Family {
+        name: "container_info",
+        unit: None,
+        help: "Always 1 while the container lives. `id` is the path of its control group, `name` the container's name or, in a pod, its id, `image` the image's name with its tag, as the kubelet and cAdvisor have them",
+        labels: INFO,
+        read: Read::Gauge(info),
+    },
     Family {
         name: "container_cpu_usage",
         unit: Some(Unit::Seconds),
@@ -242,6 +264,31 @@ pub(crate) const FAMILIES: &[Family] = &[
         read: Read::Seconds(|scrape, series| pressure(scrape, series, "io", stalled)),
     },
 ];
+
+/// One series a container: what two have in common does not make them one.
+fn info(scrape: &Scrape<'_>, series: &mut Series<f64>) {
+    let shown =
+        scrape.snapshot.tables.live.iter().filter(|live| scrape.shown.contains(&live.origin));
+    for Live { origin, attribution } in shown.take(scrape.max_containers) {
+        let Some(container) = &attribution.container else { continue };
+        let name =
+            if container.pod.is_some() { Some(&container.id) } else { container.name.as_ref() };
+        let image = container.image.as_ref().map(Image::reference).unwrap_or_default();
+        let digest = container.image.as_ref().and_then(|image| image.digest.as_deref());
+        let values = [
+            &*origin.namespace,
+            &origin.pod,
+            &origin.container,
+            &attribution.cgroup_path,
+            name.map_or("", String::as_str),
+            &image,
+            digest.unwrap_or_default(),
+            container.runtime.name(),
+            container.details.visibility.unwrap_or_default().name(),
+        ];
+        series.describe(values, 1.0);
+    }
+}
 
 fn cpu(scrape: &Scrape<'_>, series: &mut Series<f64>, value: fn(&Cpu) -> Option<f64>) {
     for (origin, usage) in scrape.containers {

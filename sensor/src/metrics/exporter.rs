@@ -135,6 +135,7 @@ impl Families {
 
     fn usage(&self, snapshot: &Snapshot, shown: &BTreeSet<Origin>) -> Vec<(Origin, Usage)> {
         snapshot
+            .tables
             .containers
             .iter()
             .map(|container| {
@@ -156,6 +157,7 @@ fn origin_shown(origin: &Origin, shown: &BTreeSet<Origin>) -> Origin {
 /// Waits by container. A cgroup that no container claims is the host's.
 fn runqueue_wait(snapshot: &Snapshot, shown: &BTreeSet<Origin>) -> BTreeMap<Origin, Histogram> {
     let owners: BTreeMap<u64, &Origin> = snapshot
+        .tables
         .containers
         .iter()
         .flat_map(|container| container.cgroup_ids.iter().map(|id| (*id, &container.origin)))
@@ -173,12 +175,13 @@ impl Collector for Families {
         let snapshot = (self.source)();
         let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
         let Containers { shown, read_at, usage } = &mut *containers;
-        let shown = self.show(shown, &snapshot.containers);
+        let shown = self.show(shown, &snapshot.tables.containers);
         if read_at.is_none_or(|at| at.elapsed() >= self.settings.container_interval) {
             *usage = self.usage(&snapshot, shown);
             *read_at = Some(Instant::now());
         }
         let overflowing = snapshot
+            .tables
             .containers
             .iter()
             .filter(|container| !shown.contains(&container.origin))
@@ -187,6 +190,8 @@ impl Collector for Families {
             counters: &self.counters,
             snapshot: &snapshot,
             containers: usage,
+            shown,
+            max_containers: self.settings.max_containers,
             runqueue_wait: &runqueue_wait(&snapshot, shown),
             overflowing,
             process: &Process::read(),

@@ -1,6 +1,6 @@
 //! A metric family: its name, what it means, its labels, and where its numbers come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus_client::registry::Unit;
 use sensor_common::histogram::{BUCKETS, Histogram};
@@ -9,7 +9,7 @@ use crate::alert::Origin;
 use crate::metrics::cgroupfs::Usage;
 use crate::metrics::counters::Counters;
 use crate::metrics::snapshot::Snapshot;
-use crate::metrics::{container, own};
+use crate::metrics::{container, lookups, own};
 
 /// A row of the tables. What is exposed, and what `docs/metrics.md` says, comes from it.
 pub(crate) struct Family {
@@ -37,6 +37,10 @@ pub(crate) struct Scrape<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// Containers that are shown, with what their cgroup files say.
     pub(crate) containers: &'a [(Origin, Usage)],
+    /// The origins under which they are shown.
+    pub(crate) shown: &'a BTreeSet<Origin>,
+    /// How many containers may have series of their own.
+    pub(crate) max_containers: usize,
     pub(crate) runqueue_wait: &'a BTreeMap<Origin, Histogram>,
     /// Containers that share the overflow series, because there are too many.
     pub(crate) overflowing: usize,
@@ -45,7 +49,7 @@ pub(crate) struct Scrape<'a> {
 
 /// Every family, in the order of exposition.
 pub(crate) fn all() -> impl Iterator<Item = &'static Family> {
-    own::FAMILIES.iter().chain(container::FAMILIES)
+    own::FAMILIES.iter().chain(lookups::FAMILIES).chain(container::FAMILIES)
 }
 
 impl Family {
@@ -89,6 +93,13 @@ impl<V: Sum> Series<V> {
             }
             std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().sum(value),
         }
+    }
+
+    /// A series that says what something is; its labels may be paths, of pods the longest.
+    pub(crate) fn describe<const N: usize>(&mut self, labels: [&str; N], value: V) {
+        const CHARACTERS_MAX: usize = 512;
+        let cut = |label: &&str| label.chars().take(CHARACTERS_MAX).collect();
+        self.0.insert(labels.iter().map(cut).collect(), value);
     }
 
     pub(crate) fn origin(&mut self, origin: &Origin, value: V) {

@@ -9,6 +9,7 @@ pub mod health;
 pub mod cgroupfs;
 mod family;
 mod own;
+mod lookups;
 mod container;
 pub mod exporter;
 pub mod server;

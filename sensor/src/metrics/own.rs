@@ -277,7 +277,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         help: "Containers with metrics of their own",
         labels: &[],
         read: Read::Gauge(|scrape, series| {
-            let shown = scrape.snapshot.containers.len().saturating_sub(scrape.overflowing);
+            let shown = scrape.snapshot.tables.containers.len().saturating_sub(scrape.overflowing);
             series.add([], number(shown as u64));
         }),
     },

@@ -1,10 +1,14 @@
 //! What a scrape asks of the kernel side and of attribution, as plain values.
 
+use std::sync::Arc;
+
 use sensor_common::Kind;
 use sensor_common::counters::Outcome;
 use sensor_common::histogram::Histogram;
 
 use crate::alert::Origin;
+use crate::attribution::Attribution;
+use crate::attribution::cache::Counts;
 
 /// Gives a snapshot. Called for each scrape, on a thread that may block.
 pub type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
@@ -19,7 +23,8 @@ pub struct Snapshot {
     /// Absent without a ring, as in a replay.
     pub ring: Option<Ring>,
     pub probes: Vec<Probe>,
-    pub containers: Vec<Container>,
+    pub tables: Tables,
+    pub lookups: Lookups,
     /// Time that tasks waited for a processor, by cgroup id. Ids that no container claims are
     /// counted to the host.
     pub runqueue_wait: Vec<(u64, Histogram)>,
@@ -69,6 +74,39 @@ impl ProbeState {
             Self::Off => "off",
         }
     }
+}
+
+/// What the event path knows of containers, as of about a second ago.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    pub containers: Vec<Container>,
+    /// Each container that lives once, the oldest first.
+    pub live: Vec<Live>,
+    /// Of control groups that nobody announced.
+    pub cgroups: Counts,
+    /// Containers of which something is remembered.
+    pub known_containers: u64,
+    /// Containers that could not be asked about, because too many others were to be.
+    pub unasked: u64,
+    /// Events that waited for what was being asked about their container.
+    pub held: u64,
+    /// Events that did not wait, because too many others did.
+    pub overflowed: u64,
+}
+
+/// A container that lives, by the attribution of its topmost cgroup.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub origin: Origin,
+    pub attribution: Arc<Attribution>,
+}
+
+/// What became of the questions about containers.
+#[derive(Clone, Debug, Default)]
+pub struct Lookups {
+    pub answered: u64,
+    /// By reason.
+    pub misses: Vec<(&'static str, u64)>,
 }
 
 /// A container, or a unit that is shown like one.

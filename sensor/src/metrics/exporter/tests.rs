@@ -6,7 +6,9 @@ use sensor_common::Kind;
 use sensor_common::counters::Outcome;
 
 use super::*;
-use crate::metrics::snapshot::{Probe, ProbeState, Records, Ring};
+use crate::attribution::metadata::{Image, Pod};
+use crate::attribution::{self, Attribution, Runtime};
+use crate::metrics::snapshot::{Live, Lookups, Probe, ProbeState, Records, Ring, Tables};
 use crate::rules::priority::Priority;
 
 fn origin(name: &str) -> Origin {
@@ -19,6 +21,23 @@ fn container(name: &str, ids: &[u64]) -> Container {
         cgroup_path: "/nonexistent".to_owned(),
         cgroup_ids: ids.to_vec(),
     }
+}
+
+/// A container whose id is `digit` 64 times, in a pod where a deployment has several.
+fn live(name: &str, digit: &str) -> Live {
+    let id = digit.repeat(64);
+    let slice = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5b2f71f8_3ec3_4b1e_8f9a_0d5c7f8a9b1c.slice";
+    let container = attribution::Container {
+        id: id.clone(),
+        runtime: Runtime::Containerd,
+        name: Some(name.to_owned()),
+        image: Some(Image { digest: Some("sha256:aa".into()), ..Image::parse("shop/web:2") }),
+        pod: (name != "db").then(Pod::default),
+        ..attribution::Container::default()
+    };
+    let cgroup_path = format!("{slice}/cri-containerd-{id}.scope");
+    let attribution = Attribution { cgroup_path, container: Some(container), unit: None };
+    Live { origin: origin(name), attribution: Arc::new(attribution) }
 }
 
 fn waits(index: usize, count: u64) -> Histogram {
@@ -38,7 +57,13 @@ fn snapshot() -> Snapshot {
             hook: "tp_btf/sched_process_exec".to_owned(),
             state: ProbeState::Attached,
         }],
-        containers: vec![container("api", &[7, 8]), container("db", &[9])],
+        tables: Tables {
+            containers: vec![container("api", &[7, 8]), container("db", &[9])],
+            live: vec![live("api", "a"), live("api", "b"), live("db", "c")],
+            held: 5,
+            ..Tables::default()
+        },
+        lookups: Lookups { answered: 2, misses: vec![("late", 1)] },
         runqueue_wait: vec![(7, waits(0, 1)), (8, waits(27, 2)), (1, waits(20, 5))],
     }
 }
@@ -86,9 +111,38 @@ fn open_metrics() {
             r#"container_cpu_runqueue_wait_seconds_bucket{le="+Inf",namespace="shop",pod="api-0",container="api"} 3"#,
             r#"container_cpu_runqueue_wait_seconds_bucket{le="0.25",namespace="",pod="",container="host"} 0"#,
             r#"container_cpu_runqueue_wait_seconds_bucket{le="1.0",namespace="",pod="",container="host"} 5"#,
+            "sensor_events_held_total 5",
+            "sensor_metadata_answers_total 2",
+            r#"sensor_metadata_misses_total{reason="late"} 1"#,
+            r#"sensor_attribution_misses_total{reason="unknown"} 0"#,
             "# EOF",
         ],
     );
+}
+
+/// The lines of one family without its help.
+fn series<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).collect()
+}
+
+#[test]
+fn each_container_that_lives_is_described_by_a_series_within_the_limit() {
+    let text = exporter(10).render(Exposition::Text).unwrap();
+    let described = series(&text, "container_info");
+    // Two that have all else in common are told apart by the whole path.
+    assert_eq!(described.len(), 3, "{described:?}");
+    let id = "a".repeat(64);
+    let begin =
+        r#"container_info{namespace="shop",pod="api-0",container="api",id="/kubepods.slice/"#;
+    let end = format!(
+        r#"/cri-containerd-{id}.scope",name="{id}",image="shop/web:2",image_digest="sha256:aa",runtime="containerd",visibility="full"}} 1.0"#
+    );
+    assert!(described[0].starts_with(begin) && described[0].ends_with(&end), "{}", described[0]);
+    assert!(described[2].contains(r#",name="db","#), "{}", described[2]);
+    // Of one origin, and one series of that: the oldest.
+    let text = exporter(1).render(Exposition::Text).unwrap();
+    let described = series(&text, "container_info");
+    assert_eq!((described.len(), described[0].contains(&id)), (1, true), "{described:?}");
 }
 
 #[test]
