@@ -204,8 +204,12 @@ impl Pipeline {
                     self.names.learn_host(&message.name, &message.addresses);
                 }
             }
-            Record::Cgroup { cgroup, change: Change::Made | Change::Existing, path } => {
-                self.cgroups.made(cgroup.id, &String::from_utf8_lossy(path));
+            Record::Cgroup { cgroup, change: Change::Made, path } => {
+                let made_ns = u64::try_from(self.wall_ns(cgroup.header.boot_ns)).ok();
+                self.cgroups.made(cgroup.id, &String::from_utf8_lossy(path), made_ns);
+            }
+            Record::Cgroup { cgroup, change: Change::Existing, path } => {
+                self.cgroups.made(cgroup.id, &String::from_utf8_lossy(path), None);
             }
             Record::Cgroup { change: Change::Removed, .. }
             | Record::Call { .. }

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -153,7 +153,7 @@ impl Drop for Cgroup {
         }
         for directory in &self.directories {
             // A process that has just ended is still in its group until the kernel has let go of it.
-            while fs::remove_dir(directory)
+            while remove_group(directory)
                 .is_err_and(|error| error.kind() == ErrorKind::ResourceBusy)
                 && Instant::now() < deadline
             {
@@ -161,6 +161,17 @@ impl Drop for Cgroup {
             }
         }
     }
+}
+
+/// Engines leave groups behind that they made for their containers.
+fn remove_group(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_group(&entry.path())?;
+        }
+    }
+    fs::remove_dir(directory)
 }
 
 /// The mount points of all hierarchies of `kind`.

@@ -19,5 +19,6 @@ mod storm;
 mod filter;
 mod cgroups;
 mod container;
+mod engines;
 mod profile;
 mod agent;

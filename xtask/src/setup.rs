@@ -24,7 +24,18 @@ const OLDEST_COMPILER: (u32, u32) = (1, 95);
 /// The servers that offline tests start: they need no root, once they are there.
 const SERVER_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 /// What live tests start beside the sensor.
-const LIVE_PACKAGES: [&str; 4] = ["runc", "crun", "busybox-static", "jq"];
+const LIVE_PACKAGES: [&str; 10] = [
+    "runc",
+    "crun",
+    "busybox-static",
+    "jq",
+    "podman",
+    "containerd",
+    "docker.io",
+    "lxc",
+    "systemd-container",
+    "curl",
+];
 /// What `cargo xtask vm` runs and unpacks.
 const VM_PACKAGES: [&str; 5] =
     ["qemu-system-x86", "busybox-static", "debian-archive-keyring", "runc", "crun"];

@@ -118,10 +118,18 @@ impl Counts {
 
     /// The sum of the results in the output of test programs, if there are any.
     pub(crate) fn of(output: &str) -> Option<Self> {
-        output.lines().filter_map(Self::parse).reduce(|mut sum, counts| {
+        let mut counts = output.lines().filter_map(Self::parse).reduce(|mut sum, counts| {
             sum.add(&counts);
             sum
-        })
+        })?;
+        counts.skip(output.lines().filter(|line| is_skipped(line)).count());
+        Some(counts)
+    }
+
+    /// A test that lacks what it needs says so; for the harness it has passed.
+    fn skip(&mut self, count: usize) {
+        self.passed = self.passed.saturating_sub(count);
+        self.skipped += count;
     }
 
     /// Reads `test result: ok. 5 passed; 0 failed; 1 ignored; …`, the last line of a test program.
@@ -144,6 +152,10 @@ impl fmt::Display for Counts {
     }
 }
 
+fn is_skipped(line: &str) -> bool {
+    line.contains(" ... skipped: ")
+}
+
 /// Runs a `cargo test`, shows what it prints and adds up the results of its test programs.
 fn count(cargo_test: &mut Command) -> Result<Counts> {
     let line = command::line(cargo_test);
@@ -158,13 +170,9 @@ fn count(cargo_test: &mut Command) -> Result<Counts> {
         if let Some(result) = Counts::parse(&output) {
             counts.add(&result);
         }
-        // A test that lacks what it needs says so; for the harness it has passed.
-        if output.contains(" ... skipped: ") {
-            skipped += 1;
-        }
+        skipped += usize::from(is_skipped(&output));
     }
-    counts.passed -= skipped;
-    counts.skipped += skipped;
+    counts.skip(skipped);
     let status = child.wait().with_context(|| format!("wait for `{line}`"))?;
     // A test program that dies, or one that does not compile, has no line of results.
     if !status.success() && counts.failed == 0 {
@@ -186,6 +194,13 @@ mod tests {
             Counts { passed: 12, failed: 3, skipped: 1 }.to_string(),
             "12 passed, 3 failed, 1 skipped"
         );
+    }
+
+    #[test]
+    fn a_test_that_says_it_was_skipped_has_not_passed() {
+        let output = "test a ... ok\ntest b ... skipped: no such engine\ntest b ... ok\n\
+                      test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured\n";
+        assert_eq!(Counts::of(output), Some(Counts { passed: 1, failed: 0, skipped: 1 }));
     }
 
     #[test]

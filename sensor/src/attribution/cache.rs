@@ -57,6 +57,8 @@ impl Counts {
 #[derive(Clone, Debug)]
 struct Entry {
     attribution: Arc<Attribution>,
+    /// When it was made, nanoseconds since the epoch, if that was seen.
+    made_ns: Option<u64>,
     /// When it was removed, nanoseconds since boot.
     removed_ns: Option<u64>,
     /// Looks at the state directories that are left.
@@ -126,13 +128,13 @@ impl Cache {
         self.hierarchy.as_ref().map(Hierarchy::scan).unwrap_or_default()
     }
 
-    /// A cgroup was made, or was there already.
-    pub fn made(&mut self, id: u64, path: &str) {
+    /// A cgroup is there; `made_ns`: since when, in nanoseconds since the epoch, if its making was seen.
+    pub fn made(&mut self, id: u64, path: &str, made_ns: Option<u64>) {
         if let Some(entry) = self.entries.get_mut(&id)
             && entry.attribution.cgroup_path == path
         {
             if entry.removed_ns.take().is_some() {
-                self.containers.joined(id, &entry.attribution);
+                self.containers.joined(id, &entry.attribution, made_ns);
             }
             return;
         }
@@ -145,9 +147,9 @@ impl Cache {
         let may_be_plain =
             attribution.container.is_none() && runtime::plain_names(path).next().is_some();
         let looks = if may_be_plain && self.state.is_some() { LOOKS } else { 0 };
-        self.containers.joined(id, &attribution);
+        self.join(id, &mut attribution, made_ns);
         let attribution = Arc::new(attribution);
-        self.entries.insert(id, Entry { attribution, removed_ns: None, looks });
+        self.entries.insert(id, Entry { attribution, made_ns, removed_ns: None, looks });
         if looks > 0 {
             self.look(id);
         }
@@ -266,12 +268,23 @@ impl Cache {
         let looks = entry.looks.saturating_sub(1);
         let mut attribution = Arc::clone(&entry.attribution);
         let named = self.name_plain(Arc::make_mut(&mut attribution));
-        let removed_ns = entry.removed_ns;
+        let Entry { made_ns, removed_ns, .. } = *entry;
         let looks = if named { 0 } else { looks };
         if named {
-            self.containers.joined(id, &attribution);
+            self.join(id, Arc::make_mut(&mut attribution), made_ns);
         }
-        self.entries.insert(id, Entry { attribution, removed_ns, looks });
+        self.entries.insert(id, Entry { attribution, made_ns, removed_ns, looks });
+    }
+
+    /// Until somebody knows better, a container started when its first cgroup was made.
+    fn join(&mut self, id: u64, attribution: &mut Attribution, made_ns: Option<u64>) {
+        let made_ns = self.containers.joined(id, attribution, made_ns);
+        if let Some(container) = &mut attribution.container
+            && container.details.started_ns.is_none()
+            && made_ns.is_some()
+        {
+            Arc::make_mut(&mut container.details).started_ns = made_ns;
+        }
     }
 
     fn name_plain(&self, attribution: &mut Attribution) -> bool {
@@ -306,7 +319,7 @@ impl Cache {
         for (found, path) in all {
             if !self.entries.contains_key(&found) {
                 self.counts.found += 1;
-                self.made(found, &path);
+                self.made(found, &path, None);
             }
         }
         if self.entries.contains_key(&id) {

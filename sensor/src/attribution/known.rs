@@ -29,6 +29,8 @@ struct Known {
     cgroups: Vec<u64>,
     /// Of these, the ones that live.
     live: usize,
+    /// When the first of them was made, if that was seen.
+    made_ns: Option<u64>,
     waits: bool,
     metadata: Option<Arc<Metadata>>,
 }
@@ -74,21 +76,33 @@ impl Containers {
         Some(Container { id: id.clone(), runtime: *runtime, ..Container::default() })
     }
 
-    /// A cgroup of a container is known from here on; the first that lives is a reason to ask.
-    pub fn joined(&mut self, cgroup_id: u64, attribution: &Attribution) {
-        let Some(container) = &attribution.container else { return };
+    /// A cgroup of a container is known from here on; the first that lives is a reason to ask. Returns
+    /// when the first was made.
+    pub fn joined(
+        &mut self,
+        cgroup_id: u64,
+        attribution: &Attribution,
+        made_ns: Option<u64>,
+    ) -> Option<u64> {
+        let container = attribution.container.as_ref()?;
         if let Some(known) = self.known.get_mut(&container.id) {
             if !known.cgroups.contains(&cgroup_id) {
                 known.cgroups.push(cgroup_id);
             }
             known.live += 1;
             if known.live > 1 {
-                return;
+                return known.made_ns;
             }
+            known.made_ns = made_ns;
         } else {
-            let known = Known { cgroups: vec![cgroup_id], live: 1, ..Known::default() };
+            let known = Known { cgroups: vec![cgroup_id], live: 1, made_ns, ..Known::default() };
             self.known.insert(container.id.clone(), known);
         }
+        self.want(cgroup_id, attribution, container);
+        made_ns
+    }
+
+    fn want(&mut self, cgroup_id: u64, attribution: &Attribution, container: &Container) {
         let is_of_interest = |scope: &String| {
             Path::new(&attribution.cgroup_path).starts_with(scope) || scope.is_empty()
         };

@@ -93,7 +93,7 @@ pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(C
     let mut cache = cache(&settings)?;
     cache.ask(scope.map(|scope| scope.path.clone()));
     for (id, path) in cache.scan() {
-        cache.made(id, &path);
+        cache.made(id, &path, None);
     }
     let runtime = runtime()?;
     let (mut wake, woken) = std::os::unix::net::UnixStream::pair().context("make a socket pair")?;

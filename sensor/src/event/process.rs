@@ -3,10 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use sensor_common::Header;
 use sensor_common::credentials::Identity;
 use sensor_common::exec::{FileId, Owner, Resources, Session};
 use sensor_common::fork::Fork;
+use sensor_common::{Header, Kind};
 
 use crate::event::decode::ExecRecord;
 use crate::event::path::from_components;
@@ -55,6 +55,8 @@ pub struct Process {
     /// Working directory, in the mount namespace's own terms.
     pub cwd: Arc<[u8]>,
     pub program: Arc<Program>,
+    /// What it was first seen to execute; `None` while it runs what it ran before, or its parent.
+    pub first: Option<Arc<Program>>,
     /// On whose behalf it acted when it was last heard of; `None` until then.
     pub identity: Option<Identity>,
 }
@@ -186,6 +188,7 @@ impl ProcessTable {
             name: name(&header.comm).into(),
             cwd: Arc::default(),
             program: Arc::default(),
+            first: None,
             identity: None,
         }
     }
@@ -205,6 +208,7 @@ impl ProcessTable {
             name: name(&header.comm).into(),
             cwd,
             program,
+            first: None,
             identity,
         });
     }
@@ -212,9 +216,14 @@ impl ProcessTable {
     /// A new program in an old process, or a process that already ran.
     pub fn executed(&mut self, record: &ExecRecord<'_>) {
         let header = &record.exec.header;
+        let program = Arc::new(Program::new(record));
+        let before = self.by_pid.get(&header.tgid).filter(|process| process.id.is(id(header)));
+        let first = before.and_then(|process| process.first.clone());
+        let is_seen = header.kind() == Some(Kind::Exec);
         self.insert(Process {
             cwd: from_components(record.cwd).into(),
-            program: Arc::new(Program::new(record)),
+            first: first.or_else(|| is_seen.then(|| Arc::clone(&program))),
+            program,
             identity: Some(record.exec.identity),
             ..Self::placeholder(header)
         });
@@ -282,9 +291,9 @@ mod tests {
     use super::{PROCESSES_MAX, ProcessTable, REMEMBER_NS};
     use crate::event::decode::{Record, decode};
     use crate::probe::record::{self, ExecParts};
-    use sensor_common::Header;
     use sensor_common::exec::Exec;
     use sensor_common::fork::Fork;
+    use sensor_common::{Header, Kind};
     use zerocopy::FromZeros as _;
 
     fn header(pid: u32, start_boot_ns: u64) -> Header {
@@ -302,11 +311,19 @@ mod tests {
     }
 
     fn execute(table: &mut ProcessTable, header: Header, argv: &[u8]) {
+        learn(table, Kind::Exec, header, argv);
+    }
+
+    fn learn(table: &mut ProcessTable, kind: Kind, header: Header, argv: &[u8]) {
         let mut exec = Exec::new_zeroed();
         exec.header = header;
         let parts = ExecParts { filename: b"", exe: b"", cwd: b"", argv, env: b"" };
-        let bytes = record::process(exec, &parts);
-        let Ok(Record::Process(record)) = decode(&bytes) else { panic!("a process record") };
+        let mut bytes = record::process(exec, &parts);
+        // What runs already is laid out as what is executed.
+        bytes[4..8].copy_from_slice(&(kind as u32).to_ne_bytes());
+        let (Record::Process(record) | Record::Exec(record)) = decode(&bytes).unwrap() else {
+            panic!("a record of a process")
+        };
         table.executed(&record);
     }
 
@@ -320,6 +337,25 @@ mod tests {
         let argv: Vec<_> = child.program.argv.iter().collect();
         assert_eq!(argv, [b"sh".as_slice(), b"-c", b"true"]);
         assert_eq!(table.ancestors(child).map(|p| p.id.pid).collect::<Vec<_>>(), [10]);
+    }
+
+    #[test]
+    fn what_was_executed_first_is_kept() {
+        let mut table = ProcessTable::default();
+        execute(&mut table, header(10, 1_000), b"runtime\0");
+        table.forked(&fork(header(10, 1_000), 11, 2_000));
+        // Found in /proc, where nobody sees how it began.
+        learn(&mut table, Kind::Process, header(11, 2_000), b"runtime\0init\0");
+        assert!(table.get(11).unwrap().first.is_none());
+        for program in [b"sh\0-c\0true\0".as_slice(), b"true\0"] {
+            execute(&mut table, header(11, 2_000), program);
+        }
+        let process = table.get(11).unwrap();
+        let argv = |program: &super::Program| program.argv.iter().count();
+        assert_eq!((argv(process.first.as_ref().unwrap()), argv(&process.program)), (3, 1));
+        // Another process of the same pid.
+        execute(&mut table, header(11, 1 << 40), b"new\0");
+        assert_eq!(argv(table.get(11).unwrap().first.as_ref().unwrap()), 1);
     }
 
     #[test]

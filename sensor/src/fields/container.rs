@@ -346,14 +346,15 @@ fn command(command: Option<&Command>, out: &mut Vec<u8>) -> bool {
 }
 
 /// Whether the process is, or descends from, what the runtime starts to see how the container is:
-/// a process with exactly these arguments whose parent is outside of the container.
+/// a process that first had exactly these arguments, and whose parent is outside of the container. A
+/// shell may have become what it was to run.
 pub fn is_below(event: &Event<'_>, probe: fn(&Details) -> Option<&Command>) -> Option<bool> {
     let Some(Command(words)) = probe(details(event)?) else { return Some(false) };
     let is_inside = |process: &Process| process.vpid != process.id.pid;
     let lineage = std::iter::once(event.process).chain(event.processes.ancestors(event.process));
     let first = lineage.take_while(|process| is_inside(process)).last();
     Some(first.is_some_and(|process| {
-        let argv = process.program.argv.iter();
+        let argv = process.first.as_ref().unwrap_or(&process.program).argv.iter();
         !words.is_empty() && argv.eq(words.iter().map(String::as_bytes))
     }))
 }

@@ -51,6 +51,8 @@ struct State {
 struct MountPoint {
     source: String,
     destination: String,
+    /// On disk it has the name that it had at first.
+    #[serde(alias = "Relabel")]
     mode: String,
     #[serde(rename = "RW")]
     writable: bool,

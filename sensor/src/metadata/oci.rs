@@ -111,6 +111,7 @@ pub fn containerd(host: &Host, places: &Places, wanted: &Wanted) -> io::Result<O
             let Some(spec) = host.json::<Spec>(format!("{bundle}/config.json"))? else { continue };
             let mut metadata = spec.metadata();
             metadata.runtime = Some(Runtime::Containerd);
+            share(host, &tasks, &namespace, &spec, &mut metadata)?;
             // ctr's containers: the id is the name, and annotations hold the labels.
             if namespace != "moby" && metadata.pod.is_none() {
                 metadata.name.get_or_insert_with(|| id.clone());
@@ -134,6 +135,31 @@ pub fn containerd(host: &Host, places: &Places, wanted: &Wanted) -> io::Result<O
         }
     }
     Ok(None)
+}
+
+/// A container of a pod joins namespaces of its sandbox: those may be the host's.
+fn share(
+    host: &Host,
+    tasks: &str,
+    namespace: &str,
+    spec: &Spec,
+    metadata: &mut Metadata,
+) -> io::Result<()> {
+    let sandbox = metadata.pod.as_ref().and_then(|pod| pod.sandbox_id.as_ref());
+    let Some(sandbox) = sandbox else { return Ok(()) };
+    let path = format!("{tasks}/{namespace}/{sandbox}/config.json");
+    let Some(sandbox) = host.json::<Spec>(path)? else { return Ok(()) };
+    let details = &mut metadata.details;
+    for (kind, shared) in [
+        ("pid", &mut details.host_pid),
+        ("network", &mut details.host_network),
+        ("ipc", &mut details.host_ipc),
+    ] {
+        if spec.joins(kind) {
+            *shared = Some(sandbox.shares(kind));
+        }
+    }
+    Ok(())
 }
 
 /// nerdctl keeps names in labels that become annotations.

@@ -83,6 +83,9 @@ fn in_store(
         return Ok(None);
     }
     let mut metadata = spec.as_ref().map(Spec::metadata).unwrap_or_default();
+    // The engine's own: hosts, names, shared memory.
+    let own = format!("/{}/userdata/", wanted.container_id);
+    metadata.details.mounts.retain(|mount| !mount.source.contains(&own));
     metadata.details.sources = vec!["containers-storage".into()];
     let is_crio = metadata.pod.is_some();
     metadata.runtime = Some(if is_crio { Runtime::Crio } else { Runtime::Podman });

@@ -63,6 +63,8 @@ struct Linux {
 struct Namespace {
     #[serde(rename = "type")]
     kind: String,
+    /// Of one that is there already.
+    path: String,
 }
 
 impl Spec {
@@ -94,8 +96,15 @@ impl Spec {
         has_all && self.linux.masked_paths.is_empty()
     }
 
-    fn shares(&self, kind: &str) -> bool {
+    /// Whether it is in the host's namespace of this kind.
+    pub fn shares(&self, kind: &str) -> bool {
         !self.linux.namespaces.iter().any(|namespace| namespace.kind == kind)
+    }
+
+    /// Whether it goes into another's namespace of this kind.
+    pub fn joins(&self, kind: &str) -> bool {
+        let mut namespaces = self.linux.namespaces.iter();
+        namespaces.any(|namespace| namespace.kind == kind && !namespace.path.is_empty())
     }
 
     fn annotation(&self, name: &str) -> Option<String> {

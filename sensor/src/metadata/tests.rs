@@ -57,7 +57,7 @@ fn reads_what_docker_keeps() {
             },
             "State": {"StartedAt": "0001-01-01T00:00:00Z"},
             "MountPoints": {"/data": {
-                "Source": "/srv", "Destination": "/data", "RW": true, "Mode": "z", "Propagation": "rprivate",
+                "Source": "/srv", "Destination": "/data", "RW": true, "Relabel": "z", "Propagation": "rprivate",
             }},
             "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}, "none": null}},
         }),
@@ -83,6 +83,7 @@ fn reads_what_docker_keeps() {
     assert_eq!(details.healthcheck.unwrap().0, ["/bin/sh", "-c", "true"]);
     assert_eq!(details.visibility.unwrap().name(), "sandbox");
     assert_eq!((details.mounts.len(), details.mounts[0].writable), (1, true));
+    assert_eq!(details.mounts[0].mode, "z");
     assert_eq!(read(root.path(), Runtime::Docker, &ID.replace('f', "e")), Err(Miss::NotFound));
 }
 
@@ -108,6 +109,7 @@ fn reads_what_podman_keeps() {
         "mounts": [
             {"source": "proc", "destination": "/proc", "type": "proc"},
             {"source": "/srv", "destination": "/data", "type": "bind", "options": ["rbind", "ro", "rslave"]},
+            {"source": format!("/run/{ID}/userdata/hosts"), "destination": "/etc/hosts", "type": "bind"},
         ],
         "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]},
     });
@@ -134,6 +136,14 @@ fn reads_the_pod_from_annotations() {
     }});
     let bundle = "run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/<ID>";
     write(root.path(), &format!("{bundle}/config.json"), &spec);
+    // It joins the sandbox's namespaces, of which the network is the host's.
+    let namespaces = json!([{"type": "pid"}, {"type": "network", "path": "/proc/1/ns/net"}]);
+    let joined = json!({"annotations": spec["annotations"], "linux": {"namespaces": namespaces}});
+    write(root.path(), &format!("{bundle}/config.json"), &joined);
+    let sandbox = json!({"linux": {"namespaces": [{"type": "pid"}]}});
+    write(root.path(), &bundle.replace("<ID>", "ab/config.json"), &sandbox);
+    let details = read(root.path(), Runtime::Containerd, ID).unwrap().details;
+    assert_eq!((details.host_pid, details.host_network), (Some(false), Some(true)));
     let crio = json!({"annotations": {
         "io.kubernetes.cri-o.SandboxID": "ab",
         "io.kubernetes.cri-o.ImageName": "shop/app:3",

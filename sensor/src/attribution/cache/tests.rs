@@ -16,7 +16,7 @@ fn container(cache: &Cache, id: u64) -> Option<String> {
 #[test]
 fn remembers_a_container_through_its_grace() {
     let mut cache = Cache::default();
-    cache.made(7, &format!("/docker/{ID}"));
+    cache.made(7, &format!("/docker/{ID}"), None);
     assert_eq!(container(&cache, 7), Some(format!("docker {ID}")));
     cache.removed(7, 1_000);
     assert_eq!(cache.iter().count(), 0);
@@ -32,11 +32,11 @@ fn remembers_a_container_through_its_grace() {
 fn a_full_cache_drops_the_dead_and_the_oldest_and_counts_them() {
     let mut cache = Cache { entries_max: 4, ..Cache::default() };
     for id in 10..14 {
-        cache.made(id, &format!("/{id}"));
+        cache.made(id, &format!("/{id}"), None);
     }
     cache.removed(12, 5);
-    cache.made(14, "/14");
-    cache.made(15, "/15");
+    cache.made(14, "/14", None);
+    cache.made(15, "/15", None);
     let ids: Vec<u64> = cache.snapshot().into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [11, 13, 14, 15]);
     assert_eq!(cache.counts().evicted, 2);
@@ -75,7 +75,7 @@ fn asks_the_state_directories_about_plain_names() {
     let state = Some(StateDirectories::below(root.path()));
     let mut cache = Cache { state, ..Cache::default() };
     for (id, path) in [(1, "/web"), (2, "/hand-made"), (3, "/system.slice/ssh.service")] {
-        cache.made(id, path);
+        cache.made(id, path, None);
     }
     cache.find(1);
     assert_eq!(container(&cache, 1), None);
@@ -88,7 +88,7 @@ fn asks_the_state_directories_about_plain_names() {
     assert_eq!(container(&cache, 2), None);
     assert_eq!(cache.get(3).unwrap().unit.as_deref(), Some("ssh.service"));
     // One that has its state already needs no event.
-    cache.made(4, "/below/web");
+    cache.made(4, "/below/web", None);
     assert_eq!(container(&cache, 4).as_deref(), Some("oci web"));
     // Known for good, and the hand-made one is not asked about for ever.
     std::fs::remove_dir(directory).unwrap();
@@ -105,7 +105,7 @@ fn metadata_holds_for_all_cgroups_of_a_container() {
     let mut cache = Cache::default();
     let uid = "c2e1a3a4-5b6c-4d7e-8f90-a1b2c3d4e5f6";
     let path = format!("/kubepods/pod{uid}/{ID}");
-    cache.made(5, &path);
+    cache.made(5, &path, None);
     let before = cache.get_shared(5).unwrap();
     let metadata = Metadata {
         name: Some("app".into()),
@@ -120,7 +120,7 @@ fn metadata_holds_for_all_cgroups_of_a_container() {
         runtime: None,
     };
     cache.heard(5, Stage::Known, &told(&path, ID, &metadata));
-    cache.made(6, &format!("{path}/nested"));
+    cache.made(6, &format!("{path}/nested"), None);
     for id in [5, 6] {
         let container = cache.get(id).unwrap().container.clone().unwrap();
         assert_eq!(container.name.as_deref(), Some("app"));
@@ -140,13 +140,13 @@ fn metadata_holds_for_all_cgroups_of_a_container() {
 #[test]
 fn an_announced_cgroup_lives_again() {
     let mut cache = Cache::default();
-    cache.made(5, "/a");
+    cache.made(5, "/a", None);
     cache.removed(5, 0);
     let before = cache.get_shared(5).unwrap();
-    cache.made(5, "/a");
+    cache.made(5, "/a", None);
     assert!(Arc::ptr_eq(&before, &cache.get_shared(5).unwrap()));
     assert_eq!(cache.iter().count(), 1);
-    cache.made(5, "/b");
+    cache.made(5, "/b", None);
     assert_eq!(cache.get(5).unwrap().cgroup_path, "/b");
 }
 
@@ -172,13 +172,13 @@ fn told(path: &str, id: &str, metadata: &Metadata) -> Announcement {
 fn asks_once_for_each_life_of_a_container() {
     let mut cache = Cache::default();
     let path = format!("/docker/{ID}");
-    cache.made(4, &path);
+    cache.made(4, &path, None);
     assert_eq!(cache.take_wanted(), None, "there is nobody to ask");
     cache.removed(4, 0);
     cache.ask(Some("/docker".into()));
-    cache.made(5, &path);
-    cache.made(6, &format!("{path}/init.scope"));
-    cache.made(7, &format!("/elsewhere/{}", ID.replace('f', "e")));
+    cache.made(5, &path, None);
+    cache.made(6, &format!("{path}/init.scope"), None);
+    cache.made(7, &format!("/elsewhere/{}", ID.replace('f', "e")), None);
     let wanted = cache.take_wanted().unwrap();
     assert_eq!((wanted.cgroup_id, wanted.container_id.as_str()), (5, ID));
     assert_eq!((wanted.runtime, wanted.cgroup_path), (Runtime::Docker, path.clone()));
@@ -186,8 +186,32 @@ fn asks_once_for_each_life_of_a_container() {
     // Started again: its address may be another one.
     cache.removed(6, 0);
     cache.removed(5, 0);
-    cache.made(8, &path);
+    cache.made(8, &path, None);
     assert_eq!(cache.take_wanted().unwrap().cgroup_id, 8);
+}
+
+#[test]
+fn a_container_starts_when_its_first_cgroup_is_made() {
+    let mut cache = Cache::default();
+    let path = format!("/docker/{ID}");
+    let started = |cache: &Cache, id| {
+        let container = cache.get(id).unwrap().container.as_ref().unwrap();
+        container.details.started_ns
+    };
+    cache.made(4, &path, Some(100));
+    cache.made(5, &format!("{path}/init.scope"), Some(200));
+    assert_eq!([4, 5].map(|id| started(&cache, id)), [Some(100); 2]);
+    // Who made it knows better.
+    let mut told = told(&path, ID, &Metadata::default());
+    told.metadata.details.started_ns = Some(150);
+    cache.heard(4, Stage::Known, &told);
+    assert_eq!([4, 5].map(|id| started(&cache, id)), [Some(150); 2]);
+    // Started again.
+    let path = format!("/elsewhere/{}", ID.replace('f', "e"));
+    cache.made(7, &path, Some(300));
+    cache.removed(7, 0);
+    cache.made(8, &path, Some(400));
+    assert_eq!(started(&cache, 8), Some(400));
 }
 
 #[test]
@@ -195,7 +219,7 @@ fn a_container_waits_from_the_question_to_the_answer() {
     let mut cache = Cache::default();
     let path = format!("/docker/{ID}");
     for (id, path) in [(5, path.clone()), (6, format!("{path}/nested")), (7, "/a".into())] {
-        cache.made(id, &path);
+        cache.made(id, &path, None);
     }
     let waits = |cache: &Cache| [5, 6, 7].map(|id| cache.waits(id).is_some());
     assert_eq!(waits(&cache), [false; 3]);
@@ -223,11 +247,11 @@ fn a_container_waits_from_the_question_to_the_answer() {
 #[test]
 fn a_record_tells_what_no_path_does() {
     let mut cache = Cache::default();
-    cache.made(5, "/tests/web");
-    cache.made(6, "/tests/web/container");
-    cache.made(7, "/tests/webster");
+    cache.made(5, "/tests/web", None);
+    cache.made(6, "/tests/web/container", None);
+    cache.made(7, "/tests/webster", None);
     cache.heard(5, Stage::Asked, &told("/tests/web", "web", &Metadata::default()));
-    cache.made(8, "/tests/web/made-later");
+    cache.made(8, "/tests/web/made-later", None);
     cache.find(6);
     assert_eq!(container(&cache, 5).as_deref(), Some("oci web"));
     assert_eq!(container(&cache, 7), None);
