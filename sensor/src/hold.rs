@@ -21,6 +21,8 @@ const OVERHEAD: usize = 2048;
 /// One event, apart from the tables that have moved on.
 pub struct Held {
     pub number: u64,
+    /// The cgroup that says whose it is.
+    pub place: u64,
     pub record: Vec<u8>,
     /// The process and its ancestors as they were.
     pub processes: ProcessTable,
@@ -72,9 +74,15 @@ impl Hold {
 
 impl Held {
     /// Keeps what the event needs of the table.
-    pub fn new(number: u64, record: &[u8], process: &Process, table: &ProcessTable) -> Self {
+    pub fn new(
+        (number, place): (u64, u64),
+        record: &[u8],
+        process: &Process,
+        table: &ProcessTable,
+    ) -> Self {
         Self {
             number,
+            place,
             record: record.to_vec(),
             processes: table.excerpt(process),
             process: process.clone(),

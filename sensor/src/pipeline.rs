@@ -28,7 +28,7 @@ use crate::event::names::{self, Names};
 use crate::event::oom::Oom;
 use crate::event::open::Open;
 use crate::event::path::from_components;
-use crate::event::process::{Process, ProcessTable, id};
+use crate::event::process::{Process, ProcessTable, Role, id};
 use crate::event::socket::Address;
 use crate::event::{Event, Thread, Turn};
 use crate::hold::{Held, Hold};
@@ -131,8 +131,9 @@ impl Pipeline {
     /// The first that runs in a container is its runtime, still with the host's root: so every
     /// execution there is a reason to look whether the root is another by now.
     pub fn lacks_users(&mut self, bytes: &[u8]) -> Option<(Header, Option<[u64; 2]>)> {
-        let (header, _) = Header::read_from_prefix(bytes).ok()?;
+        let (mut header, _) = Header::read_from_prefix(bytes).ok()?;
         self.cgroups.find(header.cgroup_id);
+        header.cgroup_id = self.place(&header);
         let place = names::place(self.cgroups.get(header.cgroup_id));
         if self.names.lacks_users(place, header.boot_ns) {
             self.names.looked(place, header.boot_ns);
@@ -149,6 +150,12 @@ impl Pipeline {
         const PARENTS: usize = 4;
         let (header, _) = Header::read_from_prefix(cause).ok()?;
         let process = self.processes.get(header.tgid)?;
+        if let Some(kept) = &process.kept
+            && kept.by.container_id == container_id
+            && kept.by.bundle.is_some()
+        {
+            return kept.by.bundle.clone();
+        }
         let parents = self.processes.ancestors(process).take(PARENTS);
         std::iter::once(process)
             .chain(parents)
@@ -186,7 +193,10 @@ impl Pipeline {
     /// What the tables must know before the event is looked at.
     fn learn(&mut self, record: &Record<'_>) {
         match record {
-            Record::Fork { fork, .. } => self.processes.forked(fork),
+            Record::Fork { fork, .. } => {
+                self.processes.forked(fork);
+                self.keep(fork);
+            }
             Record::Exec(exec) | Record::Process(exec) => self.processes.executed(exec),
             Record::Clock(clock) => self.clock_offset_ns = clock.offset_ns,
             Record::Users { users, passwd, group } => {
@@ -223,10 +233,30 @@ impl Pipeline {
         }
     }
 
+    /// The first process of a container that has no cgroup is a reason to ask about it, before it
+    /// executes what is the container's own.
+    fn keep(&mut self, fork: &sensor_common::fork::Fork) {
+        let child = self.processes.get(fork.child_tgid);
+        let kept = child.and_then(|child| child.kept.as_ref());
+        if let Some(kept) = kept.filter(|_| fork.child_vpid != fork.child_tgid) {
+            let cgroup = self.cgroups.get(fork.child_cgroup_id);
+            if cgroup.is_none_or(|cgroup| cgroup.container.is_none()) {
+                self.cgroups.keep(&kept.by, fork.child_cgroup_id);
+            }
+        }
+    }
+
     /// What ends with the event.
     fn settle(&mut self, record: &Record<'_>) {
         match record {
-            Record::Exit(exit) => self.processes.exited(&exit.header),
+            Record::Exit(exit) => {
+                if let Some(process) = self.processes.get(exit.header.tgid)
+                    && let Some(monitor) = process.monitors()
+                {
+                    self.cgroups.removed(monitor.cgroup_id(), self.now_boot_ns);
+                }
+                self.processes.exited(&exit.header);
+            }
             Record::Call { call, row, parts }
                 if matches!(row.name, "chdir" | "fchdir") && call.result() == 0 =>
             {
@@ -271,7 +301,7 @@ impl Pipeline {
             on_event(&Event {
                 process: &held.process,
                 processes: &held.processes,
-                ..self.event(&header, held.number, Turn::Late, detail)
+                ..self.event(&header, (held.number, held.place), Turn::Late, detail)
             });
         }
     }
@@ -287,7 +317,8 @@ impl Pipeline {
             self.tally.unknown_process += 1;
             self.stranger = ProcessTable::placeholder(header);
         }
-        let turn = match self.cgroups.waits(header.cgroup_id) {
+        let place = self.place(header);
+        let turn = match self.cgroups.waits(place) {
             None => Turn::Only,
             Some(container) if self.hold.has_room(container, bytes) => Turn::Early,
             Some(container) => {
@@ -297,20 +328,42 @@ impl Pipeline {
                 Turn::Only
             }
         };
-        let event = self.event(header, self.events, turn, detail);
+        let event = self.event(header, (self.events, place), turn, detail);
         on_event(&event);
         if turn == Turn::Early
-            && let Some(container) = self.cgroups.waits(header.cgroup_id)
+            && let Some(container) = self.cgroups.waits(place)
         {
-            let held = Held::new(self.events, bytes, event.process, &self.processes);
+            let held = Held::new((self.events, place), bytes, event.process, &self.processes);
             self.hold.push(container, held);
         }
+    }
+
+    /// The cgroup that says whose an event is. That is the task's own, but for a runtime on its way into
+    /// the container that it makes, and for a container that has none.
+    fn place(&mut self, header: &Header) -> u64 {
+        let own = header.cgroup_id;
+        let process = self.processes.get(header.tgid).filter(|process| process.id.is(id(header)));
+        let Some(process) = process else { return own };
+        let container = self.cgroups.get(own).and_then(|known| known.container.as_ref());
+        let Some(container) = container else {
+            let inside = process.kept.as_ref().filter(|kept| kept.role == Role::Inside);
+            return inside.and_then(|kept| self.cgroups.keep(&kept.by, own)).unwrap_or(own);
+        };
+        let from = process.program.cgroup_id;
+        if from == own || from == 0 || !process.is_maker() {
+            return own;
+        }
+        let before = self.cgroups.get(from);
+        let was_there = before.is_none_or(|before| {
+            before.container.as_ref().is_some_and(|before| before.id == container.id)
+        });
+        if was_there { own } else { from }
     }
 
     fn event<'a>(
         &'a self,
         header: &Header,
-        number: u64,
+        (number, place): (u64, u64),
         turn: Turn,
         detail: Detail<'a>,
     ) -> Event<'a> {
@@ -323,7 +376,7 @@ impl Pipeline {
             process: known.filter(|process| process.id.is(id(header))).unwrap_or(&self.stranger),
             processes: &self.processes,
             names: &self.names,
-            attribution: self.cgroups.get(header.cgroup_id).unwrap_or(&HOST),
+            attribution: self.cgroups.get(place).unwrap_or(&HOST),
             turn,
             detail,
         }

@@ -42,6 +42,17 @@ struct Container {
 
 impl Container {
     fn start(cgroup: &Cgroup, program: &'static [&'static str], script: &str) -> Self {
+        let path = format!("/{}", cgroup.name());
+        Self::start_below(&path, program, script, |program| Command::new(program))
+    }
+
+    /// In a control group below `parent`, by a runtime that `command` starts.
+    fn start_below(
+        parent: &str,
+        program: &'static [&'static str],
+        script: &str,
+        command: impl Fn(&str) -> Command,
+    ) -> Self {
         let (bundle, id) = (tempfile::tempdir().unwrap(), random_id());
         let bin = bundle.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
@@ -50,10 +61,12 @@ impl Container {
         }
         fs::copy("/bin/busybox", bin.join("sh")).unwrap();
         let arguments = ["sh", "-c", script];
-        let cgroup_path = format!("/{}/{id}", cgroup.name());
+        let cgroup_path = format!("{parent}/{id}");
         let config = config(&arguments, &cgroup_path).to_string();
         fs::write(bundle.path().join("config.json"), config).unwrap();
-        let child = command(program, bundle.path())
+        let mut start = command(program[0]);
+        with_state(&mut start, program, bundle.path());
+        let child = start
             .args(["run", "--bundle"])
             .arg(bundle.path())
             .arg(&id)
@@ -84,8 +97,12 @@ impl Drop for Container {
 /// The runtime with a state directory of this container's own.
 fn command(program: &[&str], bundle: &Path) -> Command {
     let mut command = Command::new(program[0]);
-    command.args(&program[1..]).arg("--root").arg(state(bundle));
+    with_state(&mut command, program, bundle);
     command
+}
+
+fn with_state(command: &mut Command, program: &[&str], bundle: &Path) {
+    command.args(&program[1..]).arg("--root").arg(state(bundle));
 }
 
 fn state(bundle: &Path) -> PathBuf {
@@ -144,6 +161,47 @@ fn a_container_is_attributed_by_its_full_id() {
         assert_eq!(others.len(), 2, "{rest:#?}");
         assert!(others.iter().all(|seen| is_in(&container.id, seen)), "{others:#?}");
     }
+}
+
+/// runc puts its own process into the control group, and makes the container out of it.
+#[test]
+fn runc_in_the_container_s_cgroup_is_not_the_container() {
+    let cgroup = Cgroup::new("init");
+    let observer = Observer::start(&cgroup, &[Kind::Fork, Kind::Exec, Kind::Exit, Kind::Cgroup]);
+    let parent = format!("/{}", cgroup.name());
+    let script = "/bin/sh -c :; exit 0";
+    let mut container = Container::start_below(&parent, RUNC, script, |runc| cgroup.command(runc));
+    container.wait();
+    let (seen, _) = observer.stop();
+    let mut of_container = seen.iter().filter(|seen| is_in(&container.id, seen));
+    let group = of_container.next().expect("it did something").process.cgroup_id;
+    let inside: Vec<&Seen> = seen.iter().filter(|seen| seen.process.cgroup_id == group).collect();
+    let is_runtime = |seen: &&&Seen| seen.process.program.argv.iter().nth(1) == Some(b"init");
+    let (runtime, rest): (Vec<&Seen>, Vec<&Seen>) = inside.iter().partition(is_runtime);
+    assert!(!runtime.is_empty() && !rest.is_empty(), "{seen:#?}");
+    assert!(runtime.iter().all(|seen| seen.attribution.container.is_none()), "{runtime:#?}");
+    assert!(rest.iter().all(|seen| is_in(&container.id, seen)), "{rest:#?}");
+}
+
+#[test]
+fn the_innermost_of_nested_containers_wins_and_the_chain_is_kept() {
+    let cgroup = Cgroup::new("nested");
+    let observer = Observer::start(&cgroup, &[Kind::Fork, Kind::Exec, Kind::Exit, Kind::Cgroup]);
+    let outer = Container::start(&cgroup, RUNC, "while :; do :; done");
+    let wanted = |id: String| move |seen: &Seen| seen.what == What::Exec && is_in(&id, seen);
+    observer.wait_for(wanted(outer.id.clone()));
+    let below = format!("/{}/{}", cgroup.name(), outer.id);
+    let runc = |program: &str| Command::new(program);
+    let mut inner = Container::start_below(&below, RUNC, "exit 0", runc);
+    let first = observer.wait_for(wanted(inner.id.clone()));
+    inner.wait();
+    drop(outer);
+    let container = first.attribution.container.unwrap();
+    let chain: Vec<&str> = container.outer.iter().map(|outer| outer.id.as_str()).collect();
+    let path = first.attribution.cgroup_path;
+    assert_eq!(chain, [path.rsplit('/').nth(1).unwrap()], "{path}");
+    assert_eq!(chain[0].len(), 64);
+    observer.stop();
 }
 
 #[test]

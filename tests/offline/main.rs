@@ -6,6 +6,7 @@ mod dependencies;
 mod edges;
 mod fuzz;
 mod readme;
+mod places;
 mod replay;
 mod source;
 mod tidy;

@@ -10,9 +10,10 @@ use sensor_common::container::Stage;
 use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
 use crate::attribution::known::{Containers, Wanted};
 use crate::attribution::metadata::Announcement;
+use crate::attribution::monitor::{Monitor, stands_for_a_monitor};
 use crate::attribution::state::StateDirectories;
 use crate::attribution::target::{self, Target, TargetError};
-use crate::attribution::{Attribution, cgroup, runtime};
+use crate::attribution::{Attribution, Container, Runtime, cgroup, runtime};
 
 /// More cgroups than a host has, dead ones in their grace included.
 const ENTRIES_MAX: usize = 1 << 16;
@@ -74,6 +75,8 @@ pub struct Cache {
     containers: Containers,
     /// Ids that a search did not find.
     unknown: HashSet<u64>,
+    /// Cgroups in which containers are that have none of their own.
+    shared: HashSet<u64>,
     scan_interval: Duration,
     last_scan: Option<Instant>,
     entries_max: usize,
@@ -89,6 +92,7 @@ impl Default for Cache {
             entries: HashMap::new(),
             containers: Containers::default(),
             unknown: HashSet::new(),
+            shared: HashSet::new(),
             scan_interval: SCAN_INTERVAL,
             last_scan: None,
             entries_max: ENTRIES_MAX,
@@ -155,6 +159,40 @@ impl Cache {
         }
     }
 
+    /// A container that has no cgroup of its own: a monitor keeps it in that of an event. Returns what
+    /// stands for its cgroup from here on; nothing if its id is another's.
+    pub fn keep(&mut self, monitor: &Monitor, cgroup_id: u64) -> Option<u64> {
+        let id = monitor.cgroup_id();
+        if self.entries.get(&id).is_some_and(|entry| entry.removed_ns.is_none()) {
+            return Some(id);
+        }
+        if self.containers.is_of_others(&monitor.container_id, id) {
+            return None;
+        }
+        if self.entries.len() >= self.entries_max {
+            self.evict();
+        }
+        let cgroup_path = self.get(cgroup_id).map(|known| known.cgroup_path.clone());
+        let container = Container {
+            id: monitor.container_id.clone(),
+            runtime: Runtime::Podman,
+            name: monitor.name.clone(),
+            ..Container::default()
+        };
+        let mut attribution = Attribution {
+            cgroup_path: cgroup_path.unwrap_or_default(),
+            container: Some(container),
+            unit: None,
+        };
+        self.containers.complete(&mut attribution);
+        self.containers.joined(id, &attribution, None);
+        let attribution = Arc::new(attribution);
+        self.entries.insert(id, Entry { attribution, made_ns: None, removed_ns: None, looks: 0 });
+        // The kernel side can no longer tell by the cgroup whether it is a container's.
+        self.shared.insert(cgroup_id);
+        Some(id)
+    }
+
     /// A cgroup ended, this many nanoseconds after boot.
     pub fn removed(&mut self, id: u64, boot_ns: u64) {
         if let Some(entry) = self.entries.get_mut(&id)
@@ -198,14 +236,23 @@ impl Cache {
         let is_settled = |entry: &Entry| entry.attribution.container.is_some() || entry.looks == 0;
         self.entries
             .iter()
+            .filter(|(id, _)| !self.shared.contains(id) && !stands_for_a_monitor(**id))
             .filter(move |(_, entry)| entry.removed_ns.is_none() && is_settled(entry))
             .map(|(id, entry)| (*id, entry.attribution.container.is_some()))
     }
 
+    /// Containers that have no cgroup of their own.
+    pub fn kept(&self) -> impl Iterator<Item = (u64, &Arc<Attribution>)> {
+        self.iter().filter(|(id, _)| stands_for_a_monitor(*id))
+    }
+
     /// The cgroups that live, by id, for another thread.
     pub fn snapshot(&self) -> Vec<(u64, Arc<Attribution>)> {
-        let mut all: Vec<_> =
-            self.iter().map(|(id, attribution)| (id, Arc::clone(attribution))).collect();
+        let mut all: Vec<_> = self
+            .iter()
+            .filter(|(id, _)| !stands_for_a_monitor(*id))
+            .map(|(id, attribution)| (id, Arc::clone(attribution)))
+            .collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         all
     }
@@ -242,6 +289,7 @@ impl Cache {
             entry.removed_ns.is_none_or(|removed| now_boot_ns < removed.saturating_add(GRACE_NS))
         });
         self.containers.forget(|id| self.entries.contains_key(&id));
+        self.shared.retain(|id| self.entries.contains_key(id));
     }
 
     /// What a user's text names: a container, pod or unit.

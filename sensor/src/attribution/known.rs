@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sensor_common::container::Stage;
 
 use crate::attribution::metadata::{Announcement, Metadata};
+use crate::attribution::monitor::stands_for_a_monitor;
 use crate::attribution::{Attribution, Container, Runtime, runtime};
 
 /// Containers that wait to be asked about. Live ones are asked again when their turn comes.
@@ -122,6 +123,12 @@ impl Containers {
         });
     }
 
+    /// Whether a container is known by another cgroup than this one, which it has not.
+    pub fn is_of_others(&self, container_id: &str, cgroup_id: u64) -> bool {
+        let known = self.known.get(container_id);
+        known.is_some_and(|known| known.cgroups.iter().any(|cgroup| *cgroup != cgroup_id))
+    }
+
     /// A cgroup ended.
     pub fn left(&mut self, attribution: &Attribution) {
         if let Some(container) = &attribution.container
@@ -140,7 +147,9 @@ impl Containers {
     pub fn heard(&mut self, cgroup_id: u64, stage: Stage, told: &Announcement) -> Vec<u64> {
         let of_path = runtime::attribute(&told.cgroup_path).container;
         let is_plain = of_path.is_none_or(|container| container.id != told.id);
-        if is_plain && told.cgroup_path.len() > 1 {
+        // Others are in that cgroup as well.
+        let is_kept = stands_for_a_monitor(cgroup_id);
+        if is_plain && !is_kept && told.cgroup_path.len() > 1 {
             self.plain.insert(told.cgroup_path.clone(), (told.runtime, told.id.clone()));
         }
         let known = self.known.entry(told.id.clone()).or_default();

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cgroup;
 pub mod known;
 pub mod metadata;
+pub mod monitor;
 pub mod runtime;
 pub mod state;
 pub mod target;

@@ -49,6 +49,7 @@ impl Program {
                 deleted: exec.exe_flags & DELETED != 0,
             },
             exec_boot_ns: exec.header.boot_ns,
+            cgroup_id: exec.header.cgroup_id,
         }
     }
 }

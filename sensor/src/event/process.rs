@@ -8,6 +8,7 @@ use sensor_common::exec::{FileId, Owner, Resources, Session};
 use sensor_common::fork::Fork;
 use sensor_common::{Header, Kind};
 
+use crate::attribution::monitor::{Monitor, makes_containers};
 use crate::event::decode::ExecRecord;
 use crate::event::path::from_components;
 use crate::event::{Text, name};
@@ -57,8 +58,41 @@ pub struct Process {
     pub program: Arc<Program>,
     /// What it was first seen to execute; `None` while it runs what it ran before, or its parent.
     pub first: Option<Arc<Program>>,
+    /// Below a monitor of a container.
+    pub kept: Option<Kept>,
     /// On whose behalf it acted when it was last heard of; `None` until then.
     pub identity: Option<Identity>,
+}
+
+impl Process {
+    /// Whether it runs what makes containers of processes that it starts itself.
+    pub fn is_maker(&self) -> bool {
+        self.program.argv.iter().next().is_some_and(makes_containers)
+    }
+
+    /// The container that it keeps.
+    pub fn monitors(&self) -> Option<&Monitor> {
+        let kept = self.kept.as_ref().filter(|kept| kept.role == Role::Monitor)?;
+        (!kept.by.is_session).then_some(&kept.by)
+    }
+}
+
+/// By whom a process is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub by: Arc<Monitor>,
+    pub role: Role,
+}
+
+/// What a process below a monitor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The monitor itself.
+    Monitor,
+    /// The runtime that makes the container, and what it starts for itself.
+    Runtime,
+    /// In the container.
+    Inside,
 }
 
 /// What a process executes.
@@ -76,6 +110,9 @@ pub struct Program {
     pub executable: Executable,
     /// Nanoseconds from boot to the exec; 0 when it was before the sensor's start.
     pub exec_boot_ns: u64,
+    /// Where it was executed, or, for what a runtime runs first in a container's cgroup, where that
+    /// runtime was; 0 when it was before the sensor's start.
+    pub cgroup_id: u64,
 }
 
 /// The executable's file.
@@ -189,6 +226,7 @@ impl ProcessTable {
             cwd: Arc::default(),
             program: Arc::default(),
             first: None,
+            kept: None,
             identity: None,
         }
     }
@@ -196,10 +234,11 @@ impl ProcessTable {
     /// The child runs what its parent runs, until it executes something else.
     pub fn forked(&mut self, fork: &Fork) {
         let header = &fork.header;
-        let (cwd, program, identity) = self
-            .seen(header)
-            .map(|parent| (Arc::clone(&parent.cwd), Arc::clone(&parent.program), parent.identity))
-            .unwrap_or_default();
+        let parent = self.seen(header).map(|parent| {
+            let (cwd, program) = (Arc::clone(&parent.cwd), Arc::clone(&parent.program));
+            (cwd, program, parent.kept.clone(), parent.identity)
+        });
+        let (cwd, program, kept, identity) = parent.unwrap_or_default();
         self.insert(Process {
             id: ProcessId { pid: fork.child_tgid, start_boot_ns: fork.child_start_boot_ns },
             ppid: header.tgid,
@@ -209,6 +248,7 @@ impl ProcessTable {
             cwd,
             program,
             first: None,
+            kept,
             identity,
         });
     }
@@ -216,7 +256,12 @@ impl ProcessTable {
     /// A new program in an old process, or a process that already ran.
     pub fn executed(&mut self, record: &ExecRecord<'_>) {
         let header = &record.exec.header;
-        let program = Arc::new(Program::new(record));
+        let mut program = Program::new(record);
+        if let Some(maker) = self.maker(header, &program) {
+            program.cgroup_id = maker.cgroup_id;
+        }
+        let kept = self.kept(header, &program);
+        let program = Arc::new(program);
         let before = self.by_pid.get(&header.tgid).filter(|process| process.id.is(id(header)));
         let first = before.and_then(|process| process.first.clone());
         let is_seen = header.kind() == Some(Kind::Exec);
@@ -224,9 +269,43 @@ impl ProcessTable {
             cwd: from_components(record.cwd).into(),
             first: first.or_else(|| is_seen.then(|| Arc::clone(&program))),
             program,
+            kept,
             identity: Some(record.exec.identity),
             ..Self::placeholder(header)
         });
+    }
+
+    /// The runtime in another cgroup that has started what is executed, `runc init`, in a container's
+    /// cgroup: that is still the runtime's own. What runs in a container has a pid of its own there.
+    fn maker(&self, header: &Header, program: &Program) -> Option<&Process> {
+        let is_first = program.argv.iter().nth(1) == Some(b"init") && header.vpid == header.tgid;
+        let parent = self.get(header.ppid).filter(|_| is_first)?;
+        let is_maker = makes_containers(parent.program.argv.iter().next()?);
+        (is_maker && parent.cgroup_id != header.cgroup_id).then_some(parent)
+    }
+
+    /// Whose monitor the program is, or what was known of who keeps its process. In the container is what
+    /// is executed with a pid of its own, or after the runtime's last own step.
+    fn kept(&self, header: &Header, program: &Program) -> Option<Kept> {
+        let before = self.get(header.tgid).filter(|process| process.id.is(id(header)));
+        let known = before.and_then(|process| process.kept.clone());
+        let known = known.or_else(|| self.get(header.ppid)?.kept.clone());
+        // Nobody gets out of a container by calling himself its monitor.
+        if known.as_ref().is_none_or(|kept| kept.role != Role::Inside)
+            && let Some(monitor) = Monitor::of(&program.exe_path, program.argv.iter(), header.uid)
+        {
+            return Some(Kept { by: Arc::new(monitor), role: Role::Monitor });
+        }
+        let mut kept = known?;
+        let was_init = before.is_some_and(|process| {
+            process.program.argv.iter().nth(1) == Some(b"init") && process.first.is_none()
+        });
+        kept.role = match kept.role {
+            Role::Inside => Role::Inside,
+            _ if header.vpid != header.tgid || was_init => Role::Inside,
+            Role::Monitor | Role::Runtime => Role::Runtime,
+        };
+        Some(kept)
     }
 
     /// The process went to another directory.

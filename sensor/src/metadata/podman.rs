@@ -51,7 +51,19 @@ pub fn find(host: &Host, places: &Places, wanted: &Wanted) -> io::Result<Option<
             }
         }
     }
+    // Wherever else its monitor was told that it is.
+    if let Some((root, driver)) = wanted.bundle.as_deref().and_then(|bundle| store(bundle, wanted))
+    {
+        return in_store(host, root, driver, wanted);
+    }
     Ok(None)
+}
+
+/// The store of a bundle, and its driver: `ROOT/DRIVER-containers/ID/userdata`.
+fn store<'a>(bundle: &'a str, wanted: &Wanted) -> Option<(&'a str, &'a str)> {
+    let containers = bundle.strip_suffix("/userdata")?.strip_suffix(&wanted.container_id)?;
+    let (root, driver) = containers.strip_suffix("-containers/")?.rsplit_once('/')?;
+    (!driver.is_empty()).then_some((root, driver))
 }
 
 /// The stores of the system and of every user who may have one.

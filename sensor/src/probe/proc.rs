@@ -11,7 +11,7 @@ use sensor_common::credentials::Identity;
 use sensor_common::exec::{Exec, Resources, STRINGS_MAX};
 use sensor_common::header::Header;
 use sensor_common::path::DELETED;
-use zerocopy::FromZeros as _;
+use zerocopy::{FromBytes as _, FromZeros as _};
 
 use super::record::{self, ExecParts};
 use super::users;
@@ -57,7 +57,7 @@ impl Proc {
         users::record(&self.root, then, known)
     }
 
-    /// A record for every process that can be read, parents before children as far as pids tell.
+    /// A record for every process that can be read, parents before children as far as their ages tell.
     pub fn processes(&self) -> Vec<Vec<u8>> {
         let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
         let mut pids: Vec<u32> = entries
@@ -65,7 +65,12 @@ impl Proc {
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect();
         pids.sort_unstable();
-        pids.into_iter().filter_map(|pid| self.process(pid)).collect()
+        let mut records: Vec<_> = pids.into_iter().filter_map(|pid| self.process(pid)).collect();
+        // Stable: where the clock is too coarse, pids decide.
+        records.sort_by_key(|record| {
+            Header::read_from_prefix(record).map_or(0, |(header, _)| header.start_boot_ns)
+        });
+        records
     }
 
     /// The record of one process; `None` when it is gone or may not be read.

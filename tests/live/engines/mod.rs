@@ -38,8 +38,15 @@ struct Engine {
     health_check: Option<&'static str>,
 }
 
-const ENGINES: [Engine; 6] =
-    [docker::DOCKER, podman::PODMAN, containerd::CTR, cri::CRI, machine::LXC, machine::NSPAWN];
+const ENGINES: [Engine; 7] = [
+    docker::DOCKER,
+    podman::ROOTFUL,
+    podman::ROOTLESS,
+    containerd::CTR,
+    cri::CRI,
+    machine::LXC,
+    machine::NSPAWN,
+];
 
 #[test]
 fn docker() {
@@ -49,6 +56,11 @@ fn docker() {
 #[test]
 fn podman() {
     check("podman");
+}
+
+#[test]
+fn rootless_podman() {
+    check("rootless_podman");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Podman of the system.
+//! Podman of the system, and of a user who is not root.
 
+use std::os::unix::fs::chown;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -7,14 +8,28 @@ use serde_json::{Value, json};
 use super::place::{Container, IMAGE, Place, USER, command, run};
 use super::{Engine, SECRET};
 
-pub(super) const PODMAN: Engine = Engine {
+pub(super) const ROOTFUL: Engine = Engine {
     name: "podman",
     programs: &["podman", "conmon", "runc"],
     sources: &[("podman-root", "podman/storage")],
-    start,
-    known,
+    start: rootful,
+    known: rootful_known,
     health_check: None,
 };
+
+/// Where control groups are of version 1 it has none of its own: what conmon was told says whose the
+/// processes are.
+pub(super) const ROOTLESS: Engine = Engine {
+    name: "rootless_podman",
+    programs: &["podman", "conmon", "runc", "setpriv"],
+    sources: &[],
+    start: rootless,
+    known: rootless_known,
+    health_check: None,
+};
+
+/// A user without a name, and without ranges of ids to lend to containers.
+const UID: u32 = 54_321;
 
 /// No limits that only a process with `CAP_SYS_RESOURCE` may set.
 const CONFIG: &str = r#"
@@ -26,7 +41,7 @@ events_logger = "file"
 runtime = "runc"
 "#;
 
-fn start(place: &Place) -> Container {
+fn rootful(place: &Place) -> Container {
     let config = place.file("podman/containers.conf", CONFIG);
     let (root, state) = (place.path("podman/storage"), place.path("podman/run"));
     let temporary = place.path("podman/tmp");
@@ -55,7 +70,7 @@ fn start_with(mut start: Command, podman: impl Fn() -> Command, place: &Place) -
     Container { id, remove: vec![remove], daemon: None }
 }
 
-fn known(place: &Place, container: &Container) -> Value {
+fn rootful_known(place: &Place, container: &Container) -> Value {
     json!({
         "container.full_id": container.id,
         "container.type": "podman",
@@ -67,5 +82,50 @@ fn known(place: &Place, container: &Container) -> Value {
         "container.privileged": false,
         "container.user": USER,
         "container.host_network": false,
+    })
+}
+
+fn rootless(place: &Place) -> Container {
+    let config = place.file("containers.conf", CONFIG);
+    let archive = place.archive();
+    let (home, runtime) = (place.directory("home"), place.directory("run"));
+    for path in [&home, &runtime] {
+        chown(path, Some(UID), Some(UID)).unwrap();
+    }
+    let variables = [
+        format!("HOME={home}"),
+        format!("XDG_RUNTIME_DIR={runtime}"),
+        format!("CONTAINERS_CONF={config}"),
+        "USER=nobody-at-all".to_owned(),
+        "PATH=/usr/bin:/usr/sbin:/bin:/sbin".to_owned(),
+    ];
+    let podman = || {
+        let mut podman = place.cgroup.command("setpriv");
+        let uid = UID.to_string();
+        podman.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "env", "-i"]);
+        podman.args(&variables).arg("podman").current_dir(&home);
+        podman
+    };
+    run(podman().args(["import", &archive, IMAGE]));
+    let mut start = podman();
+    start.arg("run");
+    let mut container = start_with(start, podman, place);
+    // The process that keeps its namespaces stays otherwise.
+    let mut migrate = podman();
+    migrate.args(["system", "migrate"]);
+    container.remove.push(migrate);
+    container
+}
+
+fn rootless_known(place: &Place, container: &Container) -> Value {
+    json!({
+        "container.full_id": container.id,
+        "container.type": "podman",
+        "container.name": place.name(),
+        "container.image": IMAGE,
+        "container.image.repository": "localhost/shop",
+        "container.image.tag": "2",
+        "container.privileged": false,
+        "container.user": "0:0",
     })
 }
