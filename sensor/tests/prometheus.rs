@@ -11,6 +11,7 @@ use std::time::Duration;
 use sensor::alert::Origin;
 use sensor::attribution::{self, Attribution};
 use sensor::config::Metrics;
+use sensor::metadata::socket::{Report, State};
 use sensor::metrics::counters::Counters;
 use sensor::metrics::exporter::Exporter;
 use sensor::metrics::health::{Condition, Health};
@@ -56,9 +57,15 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let (end, ended) = oneshot::channel();
-        let server = serve(listener, Arc::new(exporter), Arc::clone(&health), async {
-            stopped.await.unwrap_or_default();
-        });
+        let server = serve(
+            listener,
+            Arc::new(exporter),
+            Arc::clone(&health),
+            Arc::new(String::new),
+            async {
+                stopped.await.unwrap_or_default();
+            },
+        );
         runtime.spawn(async move {
             server.await.unwrap();
             end.send(()).unwrap();
@@ -76,6 +83,16 @@ fn snapshot() -> Snapshot {
         attribution::Container { id: "a".repeat(64), ..attribution::Container::default() };
     let attribution = Attribution { container: Some(container), ..Attribution::HOST };
     let live = Live { origin: origin.clone(), attribution: Arc::new(attribution) };
+    let socket = Report {
+        kind: "docker",
+        path: "/run/docker.sock".to_owned(),
+        state: State::Up,
+        last_error: None,
+        questions: 4,
+        answers: 3,
+        unknown: 0,
+        failures: vec![("timeout", 1)],
+    };
     Snapshot {
         records: vec![records(Outcome::Produced, 10), records(Outcome::LostRing, 3)],
         filtered: Vec::new(),
@@ -95,7 +112,8 @@ fn snapshot() -> Snapshot {
             live: vec![live],
             ..Tables::default()
         },
-        lookups: Lookups { answered: 2, misses: vec![("late", 1)] },
+        lookups: Lookups { answered: 2, misses: vec![("late", 1)], forgotten: 0 },
+        sockets: vec![socket],
         runqueue_wait: vec![(1, waits)],
     }
 }

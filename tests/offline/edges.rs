@@ -16,7 +16,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("rules", &["event", "attribution", "fields"]),
     ("alert", &["event", "attribution", "fields", "rules"]),
     ("config", &["probe", "fields", "rules", "alert", "metadata"]),
-    ("metrics", &["probe", "event", "attribution", "rules", "alert", "config"]),
+    ("metrics", &["probe", "event", "attribution", "metadata", "rules", "alert", "config"]),
     ("sinks", &["rules", "alert", "config", "metrics"]),
     ("profile", &["probe", "event", "attribution"]),
     ("pipeline", &["probe", "event", "attribution", "hold"]),
@@ -27,12 +27,19 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 ];
 
 /// A library and the only place that may name it.
-const DOORS: [(&str, &str); 5] = [
+const DOORS: [(&str, &str); 12] = [
     ("aya", "sensor/src/probe/"),
     ("blazesym", "sensor/src/profile/symbol.rs"),
     ("inferno", "sensor/src/profile/"),
     ("prometheus_client", "sensor/src/metrics/"),
     ("clap", "sensor/src/cli/"),
+    ("bollard", "sensor/src/metadata/engine.rs"),
+    ("tonic", "sensor/src/metadata/grpc.rs"),
+    ("tonic_prost", "sensor/src/metadata/grpc.rs"),
+    ("prost", "sensor/src/metadata/grpc"),
+    ("hyper", "sensor/src/metadata/"),
+    ("hyper_util", "sensor/src/metadata/"),
+    ("axum", "sensor/src/metrics/"),
 ];
 
 #[test]

@@ -266,6 +266,9 @@ impl Metadata {
             container.runtime = runtime;
         }
         adopt(&mut container.name, self.name.as_ref());
+        let details = Arc::make_mut(&mut container.details);
+        // What may be taken away again. All that is known is said each time.
+        (details.labels, details.ip) = Default::default();
         if let Some(image) = &self.image {
             container.image.get_or_insert_default().adopt(image);
         }
@@ -273,12 +276,13 @@ impl Metadata {
             let uid =
                 container.pod.as_ref().map(|pod| pod.uid.clone()).filter(|uid| !uid.is_empty());
             let known = container.pod.get_or_insert_default();
+            (known.labels, known.ip) = Default::default();
             known.adopt(pod);
             if let Some(uid) = uid {
                 known.uid = uid;
             }
         }
-        Arc::make_mut(&mut container.details).adopt(&self.details);
+        details.adopt(&self.details);
     }
 
     /// Cuts what is longer than anybody's real container, so that no source can fill the memory.
@@ -306,8 +310,11 @@ impl Metadata {
         if let Some(pod) = &mut self.pod {
             fit_map(&mut pod.labels);
         }
+        if let Some(pod) = &mut self.pod {
+            pod.cni = pod.cni.take().filter(|cni| fits(cni));
+        }
         self.pod = self.pod.filter(|pod| {
-            let parts = [&pod.name, &pod.namespace, &pod.sandbox_id, &pod.ip, &pod.cni];
+            let parts = [&pod.name, &pod.namespace, &pod.sandbox_id, &pod.ip];
             fits(&pod.uid) && parts.into_iter().flatten().all(|part| fits(part))
         });
         let details = &mut self.details;

@@ -17,6 +17,7 @@ use crate::config::value::duration;
 use crate::driver::Control;
 use crate::metadata::host::Host;
 use crate::metadata::places::Places;
+use crate::metadata::socket::Limits;
 use crate::metadata::{Lookup, Settings};
 
 /// What of `containers` in the configuration other commands than `run` need.
@@ -50,6 +51,7 @@ impl LookupArgs {
             host_root: self.host_root.clone(),
             sources: self.sources.clone(),
             metadata_wait: self.metadata_wait.unwrap_or(defaults.metadata_wait),
+            ..defaults
         })
     }
 }
@@ -57,7 +59,10 @@ impl LookupArgs {
 pub(super) fn settings(config: &config::Containers) -> Result<Settings> {
     let host = config.host_root.as_ref().map_or_else(Host::default, Host::below);
     let places = Places::with(&config.sources)?;
-    Ok(Settings { host, places, wait: config.metadata_wait })
+    let defaults = Limits::default();
+    let at_a_time = if config.sockets { defaults.at_a_time } else { 0 };
+    let limits = Limits { question: config.socket_timeout, at_a_time, ..defaults };
+    Ok(Settings { host, places, wait: config.metadata_wait, limits })
 }
 
 /// A cache that knows where runtimes keep their state.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use sensor_common::counters::Outcome;
@@ -16,7 +16,7 @@ use crate::driver::Live;
 use crate::metadata::status::Status;
 use crate::metrics::counters::Counters;
 use crate::metrics::exporter::Exporter;
-use crate::metrics::health::Health;
+use crate::metrics::health::{self, Health};
 use crate::metrics::server;
 use crate::metrics::snapshot::{self, ProbeState, Snapshot};
 use crate::pipeline::Pipeline;
@@ -70,11 +70,16 @@ impl Outside {
         let exporter = Exporter::new(&config.metrics, Arc::clone(&self.counters), snapshot);
         let (stop, stopped) = oneshot::channel();
         self.stop_server = Some(stop);
-        let serving =
-            server::serve(listener, Arc::new(exporter), Arc::clone(&self.health), async {
-                // An error means that the sender is gone, which is a reason to stop as well.
-                drop(stopped.await);
-            });
+        let sockets = source.live.lookup.as_ref().map(|lookup| Arc::clone(&lookup.sockets));
+        let notes: server::Notes = Arc::new(move || {
+            let reports = sockets.as_ref().map(|sockets| sockets.report()).unwrap_or_default();
+            health::sockets(&reports, Instant::now())
+        });
+        let health = Arc::clone(&self.health);
+        let serving = server::serve(listener, Arc::new(exporter), health, notes, async {
+            // An error means that the sender is gone, which is a reason to stop as well.
+            drop(stopped.await);
+        });
         self.runtime.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the metrics server ended");
@@ -102,6 +107,7 @@ fn snapshot_of(live: &Live, tables: Arc<Mutex<snapshot::Tables>>) -> Result<snap
     let counters = Arc::clone(&live.counters);
     let ring = live.fill()?;
     let lookups = live.lookup.as_ref().map(|lookup| Arc::clone(&lookup.status));
+    let sockets = live.lookup.as_ref().map(|lookup| Arc::clone(&lookup.sockets));
     let probes: Vec<_> = live.outcomes.iter().map(probe_state).collect();
     Ok(Box::new(move || {
         let counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,6 +130,7 @@ fn snapshot_of(live: &Live, tables: Arc<Mutex<snapshot::Tables>>) -> Result<snap
             probes: probes.clone(),
             tables: tables.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             lookups: lookups.as_ref().map(|status| lookups_of(status)).unwrap_or_default(),
+            sockets: sockets.as_ref().map(|sockets| sockets.report()).unwrap_or_default(),
             runqueue_wait: counters.run_queue(),
         }
     }))
@@ -175,5 +182,6 @@ pub(super) fn tables_of(pipeline: &Pipeline) -> snapshot::Tables {
 }
 
 fn lookups_of(status: &Status) -> snapshot::Lookups {
-    snapshot::Lookups { answered: status.answered(), misses: status.misses().to_vec() }
+    let misses = status.misses().to_vec();
+    snapshot::Lookups { answered: status.answered(), misses, forgotten: status.forgotten() }
 }

@@ -89,7 +89,17 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "containers.sources",
         field: |config| &mut config.containers.sources,
-        doc: "Where runtimes keep their state besides the usual places, each as `KIND=PATH` with a kind of `docker-root`, `podman-root`, `containerd-state`, `runc-root`, `crun-root` or `lxc-root`.",
+        doc: "Where runtimes keep their state and listen besides the usual places, each as `KIND=PATH` with a kind of `docker-root`, `podman-root`, `containerd-state`, `runc-root`, `crun-root`, `lxc-root`, `docker-socket`, `podman-socket`, `containerd-socket` or `cri-socket`.",
+    },
+    Key {
+        name: "containers.sockets",
+        field: |config| &mut config.containers.sockets,
+        doc: "Ask the sockets of Docker, Podman, containerd and the CRI for what files do not say, and listen to changes; without, files are all there is.",
+    },
+    Key {
+        name: "containers.socket_timeout",
+        field: |config| &mut config.containers.socket_timeout,
+        doc: "How long one question to a socket may take.",
     },
     Key {
         name: "sinks.throttle.rate",

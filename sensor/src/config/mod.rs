@@ -18,6 +18,7 @@ use crate::config::error::{Error, Errors};
 use crate::config::keys::KEYS;
 use crate::config::value::{Endpoint, Format, LogLevel};
 use crate::config::yaml::Node;
+use crate::metadata::socket::Limits;
 use crate::probe::load::Hooks;
 use crate::rules::options::{AppendOutput, Matching, Options, Selection};
 use crate::rules::priority::Priority;
@@ -78,6 +79,10 @@ pub struct Containers {
     pub host_root: Option<PathBuf>,
     /// `KIND=PATH`, beside the usual places.
     pub sources: Vec<String>,
+    /// Whether sockets are asked at all.
+    pub sockets: bool,
+    /// For one question.
+    pub socket_timeout: Duration,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -199,7 +204,13 @@ impl Default for Events {
 
 impl Default for Containers {
     fn default() -> Self {
-        Self { metadata_wait: Duration::from_secs(1), host_root: None, sources: Vec::new() }
+        Self {
+            metadata_wait: Duration::from_secs(1),
+            host_root: None,
+            sources: Vec::new(),
+            sockets: true,
+            socket_timeout: Limits::default().question,
+        }
     }
 }
 

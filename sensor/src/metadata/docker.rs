@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
-use crate::attribution::metadata::{Command, Details, Image, Metadata, Mount, Visibility};
+use crate::attribution::metadata::{Command, Details, Image, Metadata, Mount, Pod, Visibility};
 use crate::metadata::host::Host;
 use crate::metadata::places::Places;
 use crate::metadata::time_ns;
@@ -121,13 +121,15 @@ impl Container {
         let networks = self.network_settings.networks.unwrap_or_default();
         let mut addresses = networks.into_values().flatten().map(|network| network.ip_address);
         let visibility = Visibility::of_runtime(&host_config.runtime);
+        let labels = self.config.labels.unwrap_or_default();
+        let (pod, pod_container) = of_kubelet(&labels);
         Metadata {
             runtime: Some(Runtime::Docker),
-            name: Some(self.name.trim_start_matches('/').to_owned()),
+            name: pod_container.or(Some(self.name.trim_start_matches('/').to_owned())),
             image: Some(image),
-            pod: None,
+            pod,
             details: Details {
-                labels: self.config.labels.unwrap_or_default(),
+                labels,
                 mounts: self.mount_points.unwrap_or_default().into_values().map(mount).collect(),
                 privileged: Some(host_config.privileged),
                 host_pid: Some(host_config.pid_mode == "host"),
@@ -143,6 +145,21 @@ impl Container {
             },
         }
     }
+}
+
+/// The pod that the kubelet's labels name, and what the container is called in it.
+pub fn of_kubelet(labels: &BTreeMap<String, String>) -> (Option<Pod>, Option<String>) {
+    let get = |name: &str| {
+        labels.get(&format!("io.kubernetes.{name}")).filter(|value| !value.is_empty()).cloned()
+    };
+    let pod = get("pod.uid").map(|uid| Pod {
+        uid,
+        name: get("pod.name"),
+        namespace: get("pod.namespace"),
+        sandbox_id: get("sandbox.id"),
+        ..Pod::default()
+    });
+    (pod, get("container.name"))
 }
 
 fn mount(point: MountPoint) -> Mount {

@@ -1,16 +1,26 @@
 //! Who is asked about a container, and how the answers come back: look-ups run beside the event
 //! path, which takes their answers as records of the stream.
 
-pub mod docker;
 pub mod host;
-pub mod machine;
-pub mod oci;
 pub mod places;
-pub mod podman;
 pub mod sources;
+pub mod docker;
+pub mod podman;
+pub mod oci;
 pub mod spec;
-pub mod status;
+pub mod machine;
+pub mod sockets;
+pub mod socket;
+mod connect;
+mod engine;
+mod grpc;
+mod pod;
+mod asked;
+mod watch;
 mod task;
+pub mod status;
+#[cfg(test)]
+mod testing;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
@@ -26,6 +36,8 @@ use crate::attribution::known::Wanted;
 use crate::attribution::metadata::{Announcement, Metadata};
 use crate::metadata::host::Host;
 use crate::metadata::places::Places;
+use crate::metadata::socket::Limits;
+use crate::metadata::sockets::Sockets;
 use crate::metadata::sources::Sources;
 use crate::metadata::status::{Miss, Status};
 
@@ -39,11 +51,14 @@ pub struct Settings {
     pub places: Places,
     /// How long events of a container may wait.
     pub wait: Duration,
+    /// How much patience there is with sockets.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { host: Host::default(), places: Places::usual(), wait: Duration::from_secs(1) }
+        let (host, limits) = Default::default();
+        Self { host, places: Places::usual(), wait: Duration::from_secs(1), limits }
     }
 }
 
@@ -75,6 +90,7 @@ pub struct Lookup {
     deadlines: VecDeque<(Instant, String)>,
     wait: Duration,
     pub status: Arc<Status>,
+    pub sockets: Arc<Sockets>,
 }
 
 impl Lookup {
@@ -85,9 +101,10 @@ impl Lookup {
         let status = Arc::new(Status::default());
         let wait = settings.wait;
         let sources = Arc::new(Sources::new(settings, Arc::clone(&status)));
+        let sockets = Arc::clone(&sources.sockets);
         runtime.spawn(task::serve(asked, task::Reply { answer, wake: Arc::new(wake) }, sources));
         let (backlog, open, deadlines) = Default::default();
-        Self { questions, answers, backlog, open, deadlines, wait, status }
+        Self { questions, answers, backlog, open, deadlines, wait, status, sockets }
     }
 
     /// Asks about a container; what is returned belongs into the stream before anything else.

@@ -1,4 +1,8 @@
-//! Where runtimes keep their state, unless they are told otherwise.
+//! Where runtimes keep their state and listen, unless they are told otherwise.
+//!
+//! A user's own sockets are below `/run/user/UID`: see [`USER_SOCKETS`].
+
+use crate::metadata::socket::Kind;
 
 /// Paths of the host, by what is found there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,20 +13,32 @@ pub struct Places {
     pub runc_roots: Vec<String>,
     pub crun_roots: Vec<String>,
     pub lxc_roots: Vec<String>,
+    pub docker_sockets: Vec<String>,
+    pub podman_sockets: Vec<String>,
+    pub containerd_sockets: Vec<String>,
+    pub cri_sockets: Vec<String>,
 }
 
 /// A kind of place: its name in `containers.sources`, where it is kept, and the usual paths.
-type Kind = (&'static str, fn(&mut Places) -> &mut Vec<String>, &'static [&'static str]);
+type Place = (&'static str, fn(&mut Places) -> &mut Vec<String>, &'static [&'static str]);
 
 #[rustfmt::skip]
-const KINDS: &[Kind] = &[
+const KINDS: &[Place] = &[
     ("docker-root", |places| &mut places.docker_roots, &["/var/lib/docker"]),
     ("podman-root", |places| &mut places.podman_roots, &["/var/lib/containers/storage", "/run/containers/storage"]),
     ("containerd-state", |places| &mut places.containerd_states, &["/run/containerd", "/run/k3s/containerd", "/run/docker/containerd/daemon", "/var/snap/microk8s/common/run/containerd"]),
     ("runc-root", |places| &mut places.runc_roots, &["/run/runc"]),
     ("crun-root", |places| &mut places.crun_roots, &["/run/crun"]),
     ("lxc-root", |places| &mut places.lxc_roots, &["/var/lib/lxc"]),
+    ("docker-socket", |places| &mut places.docker_sockets, &["/run/docker.sock"]),
+    ("podman-socket", |places| &mut places.podman_sockets, &["/run/podman/podman.sock"]),
+    ("containerd-socket", |places| &mut places.containerd_sockets, &["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock", "/run/k0s/containerd.sock", "/var/snap/microk8s/common/run/containerd.sock"]),
+    ("cri-socket", |places| &mut places.cri_sockets, &["/run/crio/crio.sock", "/run/cri-dockerd.sock"]),
 ];
+
+/// Where a user's own engines listen, below `/run/user/UID`.
+pub const USER_SOCKETS: [(Kind, &str); 2] =
+    [(Kind::Podman, "podman/podman.sock"), (Kind::Docker, "docker.sock")];
 
 /// A text of `containers.sources` that names no place.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
 use crate::metadata::host::Host;
 use crate::metadata::places::Places;
+use crate::metadata::sockets::Sockets;
 use crate::metadata::status::{Miss, Status};
 use crate::metadata::{Settings, docker, machine, oci, podman};
 
@@ -15,6 +17,9 @@ use crate::metadata::{Settings, docker, machine, oci, podman};
 pub struct Sources {
     host: Host,
     places: Places,
+    /// How long events of a container may wait.
+    pub wait: Duration,
+    pub sockets: Arc<Sockets>,
     pub status: Arc<Status>,
 }
 
@@ -37,7 +42,9 @@ fn files(runtime: Runtime) -> &'static [Files] {
 
 impl Sources {
     pub fn new(settings: Settings, status: Arc<Status>) -> Self {
-        Self { host: settings.host, places: settings.places, status }
+        let Settings { host, places, wait, limits } = settings;
+        let sockets = Arc::new(Sockets::new(&host, &places, limits));
+        Self { host, places, wait, sockets, status }
     }
 
     /// What files say: short, but it may block, so it runs on a thread for that.
@@ -55,4 +62,33 @@ impl Sources {
         }
         Err(miss)
     }
+}
+
+/// Whether files alone have said what rules ask for most. Podman keeps labels in a database, and the
+/// kubelet gives those of a pod to its runtime alone.
+pub fn is_whole(metadata: &Metadata) -> bool {
+    let has_labels = match &metadata.pod {
+        Some(pod) => !pod.labels.is_empty(),
+        None => metadata.runtime != Some(Runtime::Podman) || !metadata.details.labels.is_empty(),
+    };
+    let has_image = metadata.image.as_ref().is_some_and(|image| !image.repository.is_empty());
+    metadata.name.is_some() && has_image && has_labels
+}
+
+/// Whether there may be an address that is not known: files are read before there is one.
+pub fn lacks_address(metadata: &Metadata) -> bool {
+    metadata.details.ip.is_none() && metadata.details.host_network != Some(true)
+}
+
+/// What files and a socket say of one container. Where both know, files are believed: they are the
+/// engine's own, and a socket may be anybody's.
+pub fn merge(files: &Metadata, mut told: Metadata) -> Metadata {
+    let sources = std::mem::take(&mut told.details.sources);
+    told.adopt(files);
+    for source in sources {
+        if !told.details.sources.contains(&source) {
+            told.details.sources.push(source);
+        }
+    }
+    told
 }

@@ -34,6 +34,7 @@ impl Miss {
 pub struct Status {
     misses: [AtomicU64; Miss::ALL.len()],
     answered: AtomicU64,
+    forgotten: AtomicU64,
 }
 
 impl Status {
@@ -43,6 +44,15 @@ impl Status {
 
     pub fn count_answer(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_forgotten(&self, count: u64) {
+        self.forgotten.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Containers of which changes are no longer noticed, because there were too many.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
     }
 
     pub fn misses(&self) -> [(&'static str, u64); Miss::ALL.len()] {

@@ -1,7 +1,7 @@
 use super::host::Host;
-use super::places::Places;
 use super::sources::Sources;
 use super::status::{Miss, Status};
+use super::testing::{Server, answer, begin, go_on};
 use super::{Lookup, Settings};
 use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
@@ -28,7 +28,8 @@ fn wanted(runtime: Runtime, id: &str) -> Wanted {
 }
 
 fn settings(root: &Path) -> Settings {
-    Settings { host: Host::below(root), places: Places::usual(), wait: Duration::from_millis(200) }
+    let wait = Duration::from_millis(200);
+    Settings { host: Host::below(root), wait, ..Settings::default() }
 }
 
 fn read(root: &Path, runtime: Runtime, id: &str) -> Result<Metadata, Miss> {
@@ -211,6 +212,13 @@ fn machines_are_called_what_their_path_says() {
     assert_eq!(read(root.path(), Runtime::Nspawn, "box").unwrap().name.as_deref(), Some("box"));
 }
 
+fn lookup(root: &Path, runtime: &tokio::runtime::Runtime) -> (Lookup, UnixStream) {
+    let (wake, woken) = UnixStream::pair().unwrap();
+    woken.set_nonblocking(true).unwrap();
+    wake.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    (Lookup::start(settings(root), runtime.handle(), woken), wake)
+}
+
 fn wait_for(lookup: &mut Lookup, mut wake: &UnixStream, stage: Stage) -> Metadata {
     for _ in 0..1000 {
         while let Some(say) = lookup.poll() {
@@ -228,10 +236,7 @@ fn wait_for(lookup: &mut Lookup, mut wake: &UnixStream, stage: Stage) -> Metadat
 fn an_answer_comes_when_the_engine_has_written_it_or_not_at_all() {
     let root = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (wake, woken) = UnixStream::pair().unwrap();
-    woken.set_nonblocking(true).unwrap();
-    wake.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let mut lookup = Lookup::start(settings(root.path()), runtime.handle(), woken);
+    let (mut lookup, wake) = lookup(root.path(), &runtime);
     let asked = lookup.ask(wanted(Runtime::Docker, ID));
     assert_eq!((asked.stage, asked.cgroup_id, asked.told.id.as_str()), (Stage::Asked, 7, ID));
     assert!(lookup.has_open());
@@ -243,4 +248,73 @@ fn an_answer_comes_when_the_engine_has_written_it_or_not_at_all() {
     write(root.path(), "var/lib/docker/containers/<ID>/config.v2.json", &config);
     assert_eq!(wait_for(&mut lookup, &wake, Stage::Known).name.as_deref(), Some("web"));
     assert_eq!(lookup.status.answered(), 1);
+}
+
+const DOCKER_CONFIG: &str = "var/lib/docker/containers/<ID>/config.v2.json";
+
+#[test]
+fn files_are_believed_and_an_engine_adds_to_them_and_tells_of_changes() {
+    let root = tempfile::tempdir().unwrap();
+    let named = |name: &str| json!({"Name": name, "Config": {"Image": "a:1"}});
+    write(root.path(), DOCKER_CONFIG, &named("/web"));
+    let (tell, told) = std::sync::mpsc::sync_channel::<serde_json::Value>(1);
+    let told = std::sync::Mutex::new(told);
+    let address = Arc::new(std::sync::Mutex::new("10.0.0.2"));
+    let asked = Arc::clone(&address);
+    let _server = Server::start(root.path(), "run/docker.sock", move |line, stream| {
+        if line.starts_with("GET /events?") {
+            begin(&stream);
+            for event in told.lock().unwrap().iter() {
+                go_on(&stream, &event);
+            }
+        } else {
+            let ip = *asked.lock().unwrap();
+            let networks = json!({"Networks": {"bridge": {"IPAddress": ip}}});
+            let json = json!({"Id": ID, "Name": "/liar", "NetworkSettings": networks});
+            answer(&stream, &json);
+        }
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (mut lookup, wake) = lookup(root.path(), &runtime);
+    lookup.ask(wanted(Runtime::Docker, ID));
+    // What files know is there at once, and the rest when the engine has answered.
+    let known = |lookup: &mut Lookup| {
+        let found = wait_for(lookup, &wake, Stage::Known);
+        (found.name.unwrap(), found.details.ip)
+    };
+    assert_eq!(known(&mut lookup), ("web".into(), None));
+    assert_eq!(known(&mut lookup), ("web".into(), Some("10.0.0.2".into())));
+    let event = |kind: &str, action: &str, actor: serde_json::Value| json!({"Type": kind, "Action": action, "Actor": actor});
+    write(root.path(), DOCKER_CONFIG, &named("/shop"));
+    tell.send(event("container", "rename", json!({"ID": ID}))).unwrap();
+    assert_eq!(known(&mut lookup), ("shop".into(), Some("10.0.0.2".into())));
+    *address.lock().unwrap() = "10.0.0.3";
+    // Nobody knows the first, and the second changes nothing.
+    tell.send(event("container", "start", json!({"ID": ID.replace('0', "1")}))).unwrap();
+    tell.send(event("container", "exec_start: sh", json!({"ID": ID}))).unwrap();
+    let attributes = json!({"ID": "net", "Attributes": {"container": ID}});
+    tell.send(event("network", "connect", attributes)).unwrap();
+    assert_eq!(known(&mut lookup), ("shop".into(), Some("10.0.0.3".into())));
+    assert_eq!(lookup.status.answered(), 1);
+}
+
+#[test]
+fn a_hung_engine_holds_nobody_up_for_longer_than_half_the_wait() {
+    let root = tempfile::tempdir().unwrap();
+    // Files do not know the image, so it is worth a question.
+    write(root.path(), DOCKER_CONFIG, &json!({"Name": "/web", "Config": {"Image": ""}}));
+    let _server = Server::start(root.path(), "run/docker.sock", |_, stream| {
+        drop((&stream).read(&mut [0; 1]));
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (mut lookup, wake) = lookup(root.path(), &runtime);
+    for number in 0..100 {
+        let id = ID.replace("0f", &format!("{number:02x}"));
+        write(root.path(), &DOCKER_CONFIG.replace("<ID>", &id), &json!({"Name": "/web"}));
+        lookup.ask(wanted(Runtime::Docker, &id));
+    }
+    for _ in 0..100 {
+        assert_eq!(wait_for(&mut lookup, &wake, Stage::Known).name.as_deref(), Some("web"));
+    }
+    assert!(!lookup.has_open());
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::metadata::socket::{self, Report};
+
 /// What must hold for the sensor to be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -118,9 +120,86 @@ pub fn verbose(report: &[(Condition, Result<(), String>)]) -> String {
     text
 }
 
+/// Who is asked about containers, as text; a runtime that is down makes nobody unready.
+pub fn sockets(reports: &[Report], now: Instant) -> String {
+    let mut text = String::new();
+    let mut silent: [(&str, Vec<&str>); 2] = [("not there", vec![]), ("not asked yet", vec![])];
+    for report in reports {
+        let (mark, state) = match report.state {
+            socket::State::Absent => {
+                silent[0].1.push(&report.path);
+                continue;
+            }
+            socket::State::Untried => {
+                silent[1].1.push(&report.path);
+                continue;
+            }
+            socket::State::Up => ('+', "up".to_owned()),
+            socket::State::BackingOff { until } => {
+                let left = until.saturating_duration_since(now).as_secs_f64();
+                ('!', format!("left alone for {left:.1} s"))
+            }
+        };
+        let failures = report.failures.iter().filter(|(_, count)| *count > 0);
+        let failures: Vec<_> =
+            failures.map(|(reason, count)| format!(", {count} failed ({reason})")).collect();
+        let last = report.last_error.as_ref().map(|error| format!("; last failure: {error}"));
+        // Writing to a string cannot fail.
+        let _written = writeln!(
+            text,
+            "[{mark}]{} {} {state}: {} questions, {} answers, {} unknown{}{}",
+            report.kind,
+            report.path,
+            report.questions,
+            report.answers,
+            report.unknown,
+            failures.concat(),
+            last.unwrap_or_default(),
+        );
+    }
+    for (state, paths) in silent.into_iter().filter(|(_, paths)| !paths.is_empty()) {
+        let _written = writeln!(text, "[ ]sockets {state}: {}", paths.join(", "));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_say_how_they_are() {
+        let now = Instant::now();
+        let report = |path: &str, state| Report {
+            kind: "docker",
+            path: path.to_owned(),
+            state,
+            last_error: None,
+            questions: 4,
+            answers: 3,
+            unknown: 1,
+            failures: vec![("timeout", 0), ("lie", 0)],
+        };
+        let down = Report {
+            last_error: Some("no answer in time".to_owned()),
+            failures: vec![("timeout", 2), ("lie", 1)],
+            ..report("/b", socket::State::BackingOff { until: now + Duration::from_millis(1500) })
+        };
+        let reports = [
+            report("/a", socket::State::Up),
+            down,
+            report("/c", socket::State::Absent),
+            report("/d", socket::State::Absent),
+            report("/e", socket::State::Untried),
+        ];
+        let expected = "\
+            [+]docker /a up: 4 questions, 3 answers, 1 unknown\n\
+            [!]docker /b left alone for 1.5 s: 4 questions, 3 answers, 1 unknown, 2 failed (timeout), \
+            1 failed (lie); last failure: no answer in time\n\
+            [ ]sockets not there: /c, /d\n\
+            [ ]sockets not asked yet: /e\n";
+        assert_eq!(sockets(&reports, now), expected);
+    }
 
     #[test]
     fn conditions_hold_fail_and_expire() {

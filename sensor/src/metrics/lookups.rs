@@ -1,6 +1,9 @@
 //! Metrics of attribution: whether it is known which container an event is of, and what that is.
 
-use crate::metrics::family::{Family, Read, number};
+use crate::metadata::socket::{Report, State};
+use crate::metrics::family::{Family, Read, Scrape, number};
+
+const SOCKET: &[&str] = &["kind", "socket"];
 
 pub(crate) const FAMILIES: &[Family] = &[
     Family {
@@ -72,6 +75,71 @@ pub(crate) const FAMILIES: &[Family] = &[
         }),
     },
     Family {
+        name: "sensor_metadata_forgotten",
+        unit: None,
+        help: "Containers of which later changes are not noticed, because there were too many",
+        labels: &[],
+        read: Read::Counter(|scrape, series| series.add([], scrape.snapshot.lookups.forgotten)),
+    },
+    Family {
+        name: "sensor_runtime_up",
+        unit: None,
+        help: "1 if a runtime's socket has answered the last question, 0 while it is left alone because it has not",
+        labels: SOCKET,
+        read: Read::Gauge(|scrape, series| {
+            for socket in asked(scrape) {
+                let is_up = f64::from(u8::from(socket.state == State::Up));
+                series.add([socket.kind, &socket.path], is_up);
+            }
+        }),
+    },
+    Family {
+        name: "sensor_runtime_questions",
+        unit: None,
+        help: "Questions to a runtime's socket: questions = answers + unknown + failures",
+        labels: SOCKET,
+        read: Read::Counter(|scrape, series| {
+            for socket in asked(scrape) {
+                series.add([socket.kind, &socket.path], socket.questions);
+            }
+        }),
+    },
+    Family {
+        name: "sensor_runtime_answers",
+        unit: None,
+        help: "Questions that a runtime answered",
+        labels: SOCKET,
+        read: Read::Counter(|scrape, series| {
+            for socket in asked(scrape) {
+                series.add([socket.kind, &socket.path], socket.answers);
+            }
+        }),
+    },
+    Family {
+        name: "sensor_runtime_unknown",
+        unit: None,
+        help: "Questions about containers that the runtime does not know",
+        labels: SOCKET,
+        read: Read::Counter(|scrape, series| {
+            for socket in asked(scrape) {
+                series.add([socket.kind, &socket.path], socket.unknown);
+            }
+        }),
+    },
+    Family {
+        name: "sensor_runtime_failures",
+        unit: None,
+        help: "Questions without an answer that could be used, by why; `lie` is an answer about something else",
+        labels: &["kind", "socket", "reason"],
+        read: Read::Counter(|scrape, series| {
+            for socket in asked(scrape) {
+                for (reason, count) in &socket.failures {
+                    series.add([socket.kind, &socket.path, reason], *count);
+                }
+            }
+        }),
+    },
+    Family {
         name: "sensor_events_held",
         unit: None,
         help: "Events that waited for their container's name and image",
@@ -86,3 +154,8 @@ pub(crate) const FAMILIES: &[Family] = &[
         read: Read::Counter(|scrape, series| series.add([], scrape.snapshot.tables.overflowed)),
     },
 ];
+
+/// Sockets that are there, or were.
+fn asked<'a>(scrape: &'a Scrape<'_>) -> impl Iterator<Item = &'a Report> {
+    scrape.snapshot.sockets.iter().filter(|socket| socket.questions > 0)
+}

@@ -23,7 +23,11 @@ use crate::metrics::health::{Health, verbose};
 struct Answers {
     exporter: Arc<Exporter>,
     health: Arc<Health>,
+    notes: Notes,
 }
+
+/// What `/readyz?verbose` says besides: it makes nobody unready.
+pub type Notes = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Takes the address. The error is one sentence that says what to do.
 pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -41,6 +45,7 @@ pub async fn serve(
     listener: TcpListener,
     exporter: Arc<Exporter>,
     health: Arc<Health>,
+    notes: Notes,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let router = Router::new()
@@ -48,7 +53,7 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .with_state(Answers { exporter, health });
+        .with_state(Answers { exporter, health, notes });
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
@@ -86,6 +91,9 @@ async fn readyz(State(answers): State<Answers>, RawQuery(query): RawQuery) -> (S
         query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))
     });
     // What fails is always named: it is what the reader wants to know next.
-    let text = if asked || !ready { verbose(&report) } else { "ok\n".to_owned() };
+    let mut text = if asked || !ready { verbose(&report) } else { "ok\n".to_owned() };
+    if asked {
+        text.push_str(&(answers.notes)());
+    }
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }

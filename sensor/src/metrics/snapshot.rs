@@ -9,6 +9,7 @@ use sensor_common::histogram::Histogram;
 use crate::alert::Origin;
 use crate::attribution::Attribution;
 use crate::attribution::cache::Counts;
+use crate::metadata::socket::Report;
 
 /// Gives a snapshot. Called for each scrape, on a thread that may block.
 pub type Source = Box<dyn Fn() -> Snapshot + Send + Sync>;
@@ -25,6 +26,7 @@ pub struct Snapshot {
     pub probes: Vec<Probe>,
     pub tables: Tables,
     pub lookups: Lookups,
+    pub sockets: Vec<Report>,
     /// Time that tasks waited for a processor, by cgroup id. Ids that no container claims are
     /// counted to the host.
     pub runqueue_wait: Vec<(u64, Histogram)>,
@@ -107,6 +109,8 @@ pub struct Lookups {
     pub answered: u64,
     /// By reason.
     pub misses: Vec<(&'static str, u64)>,
+    /// Containers of which changes are no longer noticed.
+    pub forgotten: u64,
 }
 
 /// A container, or a unit that is shown like one.

@@ -139,3 +139,26 @@ fn what_lies_is_cut() {
     assert!(json.len() < sensor_common::header::RECORD_MAX, "{}", json.len());
     assert!(Announcement::from_json(&json).is_some());
 }
+
+#[test]
+fn what_was_taken_away_is_gone_with_the_next_answer() {
+    let mut container = Container { id: "0f".into(), ..Container::default() };
+    let mut metadata = all_that_there_is();
+    metadata.details.ip = Some("10.0.0.2".into());
+    metadata.fill(&mut container);
+    metadata.details.ip = None;
+    metadata.details.labels = BTreeMap::from([("c".into(), "d".into())]);
+    metadata.pod.as_mut().unwrap().labels.clear();
+    metadata.fill(&mut container);
+    assert_eq!((container.details.ip.as_ref(), container.details.labels.len()), (None, 1));
+    let pod = container.pod.unwrap();
+    assert_eq!((pod.labels.len(), pod.ip.as_deref()), (0, Some("10.0.0.1")));
+}
+
+#[test]
+fn an_answer_of_the_network_that_is_too_long_does_not_cost_the_pod() {
+    let mut metadata = all_that_there_is();
+    metadata.pod.as_mut().unwrap().cni = Some("x".repeat(5000));
+    let pod = metadata.limited().pod.unwrap();
+    assert_eq!((pod.name.as_deref(), pod.cni), (Some("p"), None));
+}

@@ -63,7 +63,8 @@ fn snapshot() -> Snapshot {
             held: 5,
             ..Tables::default()
         },
-        lookups: Lookups { answered: 2, misses: vec![("late", 1)] },
+        lookups: Lookups { answered: 2, misses: vec![("late", 1)], forgotten: 0 },
+        sockets: Vec::new(),
         runqueue_wait: vec![(7, waits(0, 1)), (8, waits(27, 2)), (1, waits(20, 5))],
     }
 }

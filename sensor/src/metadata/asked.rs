@@ -1,0 +1,183 @@
+//! The containers that were asked about, what was last told of each, and which are to be looked at
+//! again: a runtime says that they have changed, or one that may know them did not answer.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::attribution::Runtime;
+use crate::attribution::known::Wanted;
+use crate::attribution::metadata::Metadata;
+use crate::metadata::Answer;
+use crate::metadata::socket::Socket;
+use crate::metadata::sockets::{kinds, user_of};
+use crate::metadata::status::Miss;
+
+/// Containers that are remembered; beyond that the one that was asked about first is forgotten.
+const ENTRIES_MAX: usize = 4096;
+
+/// What happens to a container within this time is looked at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often, and after how long, a container is looked at again of which a socket owes an answer.
+const RETRIES: u32 = 16;
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
+
+/// Something that may have changed.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// An engine tells of one of its containers.
+    Container { id: String, by: Arc<Socket> },
+    /// An engine tells from here on: what it did not tell before may be anything.
+    Engine { by: Arc<Socket> },
+}
+
+/// What came of a look.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) wanted: Wanted,
+    pub(super) found: Result<Metadata, Miss>,
+    /// It was looked at before, and its events do not wait.
+    pub(super) is_again: bool,
+    pub(super) is_last: bool,
+    /// A socket that may know more did not answer.
+    pub(super) is_owed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    wanted: Wanted,
+    /// Differs from that of an older entry of the same id.
+    number: u64,
+    /// A hash of what was told.
+    told: Option<u64>,
+    /// Who made it, as far as is known.
+    runtime: Runtime,
+    due: Option<Instant>,
+    retries: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    entries: HashMap<String, Entry>,
+    /// In the order of asking; those whose number is another are no longer there.
+    order: VecDeque<(u64, String)>,
+    due: BinaryHeap<Reverse<(Instant, String)>>,
+    next_number: u64,
+}
+
+impl Asked {
+    /// Remembers a container; how many were forgotten for it.
+    pub(super) fn insert(&mut self, wanted: Wanted) -> u64 {
+        let (id, number) = (wanted.container_id.clone(), self.next_number);
+        self.next_number += 1;
+        self.order.push_back((number, id.clone()));
+        let runtime = wanted.runtime;
+        let entry = Entry { wanted, number, told: None, runtime, due: None, retries: 0 };
+        self.entries.insert(id, entry);
+        let mut forgotten = 0;
+        while self.entries.len() > ENTRIES_MAX || self.order.len() > 2 * ENTRIES_MAX {
+            let Some((number, id)) = self.order.pop_front() else { break };
+            if self.entries.get(&id).is_some_and(|entry| entry.number == number) {
+                self.entries.remove(&id);
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    /// Notes that what is known of some may be old.
+    pub(super) fn changed(&mut self, change: &Change, now: Instant) {
+        let ids: Vec<String> = match change {
+            Change::Container { id, by } => {
+                let entry = self.entries.get(id).filter(|entry| entry.may_be_of(by));
+                entry.map(|_| id.clone()).into_iter().collect()
+            }
+            Change::Engine { by } => self.ids(|entry| entry.may_be_of(by)),
+        };
+        for id in ids {
+            self.plan(&id, now + PAUSE);
+        }
+    }
+
+    /// When there is something to look at again.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The next container to look at again.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Wanted> {
+        while self.next_due().is_some_and(|at| at <= now) {
+            let Reverse((at, id)) = self.due.pop()?;
+            if let Some(entry) = self.entries.get_mut(&id)
+                && entry.due == Some(at)
+            {
+                entry.due = None;
+                return Some(entry.wanted.clone());
+            }
+        }
+        None
+    }
+
+    /// What of a finding is to be told: not what was told already, and not less than that.
+    pub(super) fn take(&mut self, finding: Finding, now: Instant) -> Option<Answer> {
+        let Finding { wanted, found, is_again, is_last, is_owed } = finding;
+        let Some(entry) = self.entries.get_mut(&wanted.container_id) else {
+            return (!is_again).then_some(Answer { wanted, found, is_last });
+        };
+        if is_owed && is_last && entry.retries < RETRIES {
+            let retry = FIRST_RETRY.saturating_mul(1 << entry.retries).min(LONGEST_RETRY);
+            entry.retries += 1;
+            self.plan(&wanted.container_id, now + retry);
+        }
+        let entry = self.entries.get_mut(&wanted.container_id)?;
+        let Ok(metadata) = &found else {
+            return (!is_again).then_some(Answer { wanted, found, is_last });
+        };
+        let told = hash(metadata);
+        let is_news = match entry.told {
+            Some(before) => before != told && !(is_again && is_owed),
+            None => true,
+        };
+        if !is_news {
+            return None;
+        }
+        entry.told = Some(told);
+        entry.runtime = metadata.runtime.unwrap_or(wanted.runtime);
+        Some(Answer { wanted, found, is_last })
+    }
+
+    fn ids(&self, which: impl Fn(&Entry) -> bool) -> Vec<String> {
+        let found = self.entries.iter().filter(|(_, entry)| which(entry));
+        found.map(|(id, _)| id.clone()).collect()
+    }
+
+    fn plan(&mut self, id: &str, at: Instant) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && entry.due.is_none_or(|planned| at < planned)
+        {
+            entry.due = Some(at);
+            self.due.push(Reverse((at, id.to_owned())));
+        }
+    }
+}
+
+impl Entry {
+    /// A user's engine is believed about that user's containers alone.
+    fn may_be_of(&self, socket: &Socket) -> bool {
+        let is_of_user = socket.user.is_none() || socket.user == user_of(&self.wanted.cgroup_path);
+        is_of_user && kinds(&self.wanted, self.runtime).contains(&socket.kind)
+    }
+}
+
+fn hash(metadata: &Metadata) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // Every value in it is text, a number or a list of such: it cannot fail.
+    serde_json::to_vec(metadata).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
