@@ -7,6 +7,7 @@ mod docker;
 mod machine;
 mod place;
 mod podman;
+mod sockets;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,7 +39,7 @@ struct Engine {
     health_check: Option<&'static str>,
 }
 
-const ENGINES: [Engine; 7] = [
+const ENGINES: [Engine; 11] = [
     docker::DOCKER,
     podman::ROOTFUL,
     podman::ROOTLESS,
@@ -46,6 +47,10 @@ const ENGINES: [Engine; 7] = [
     cri::CRI,
     machine::LXC,
     machine::NSPAWN,
+    sockets::DOCKER,
+    sockets::PODMAN,
+    sockets::CONTAINERD,
+    sockets::CRI,
 ];
 
 #[test]
@@ -81,6 +86,26 @@ fn lxc() {
 #[test]
 fn nspawn() {
     check("nspawn");
+}
+
+#[test]
+fn docker_by_socket() {
+    check("docker_by_socket");
+}
+
+#[test]
+fn podman_by_socket() {
+    check("podman_by_socket");
+}
+
+#[test]
+fn containerd_by_socket() {
+    check("containerd_by_socket");
+}
+
+#[test]
+fn cri_by_socket() {
+    check("cri_by_socket");
 }
 
 fn check(name: &str) {

@@ -41,16 +41,21 @@ events_logger = "file"
 runtime = "runc"
 "#;
 
-fn rootful(place: &Place) -> Container {
+/// Podman of the system without arguments, all of it in the test's directory.
+pub(super) fn rootful_command(place: &Place) -> impl Fn() -> Command + use<> {
     let config = place.file("podman/containers.conf", CONFIG);
     let (root, state) = (place.path("podman/storage"), place.path("podman/run"));
     let temporary = place.path("podman/tmp");
-    let podman = || {
+    move || {
         let words = ["podman", "--root", &root, "--runroot", &state, "--tmpdir", &temporary];
         let mut podman = command(&words);
         podman.env("CONTAINERS_CONF", &config);
         podman
-    };
+    }
+}
+
+fn rootful(place: &Place) -> Container {
+    let podman = rootful_command(place);
     let archive = place.archive();
     run(podman().args(["import", "--change", "LABEL a=b", &archive, IMAGE]));
     let parent = place.parent("libpod_parent");
