@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -260,7 +260,8 @@ impl Socket {
 
     /// What one connection is allowed.
     pub(super) fn allowance(&self) -> Allowance {
-        Allowance { bytes: self.limits.answer_bytes, time: Some(self.limits.question) }
+        let time = Some(self.limits.question);
+        Allowance { bytes: self.limits.answer_bytes, time, spent: Arc::default() }
     }
 
     /// Asks, within the limits. `Ok(None)` is an answer: there is no such thing.

@@ -154,9 +154,12 @@ pub(super) fn user_of(cgroup_path: &str) -> Option<u32> {
 
 async fn question(socket: &Arc<Socket>, wanted: &Wanted) -> Result<Option<Metadata>, Failure> {
     is_of_its_user(socket)?;
+    // Boxed: most look-ups wait for a place, and need not be as large as a question.
     match socket.kind {
-        Kind::Docker | Kind::Podman => engine::inspect(socket, &wanted.container_id).await,
-        Kind::Containerd | Kind::Cri => grpc::find(socket, wanted).await,
+        Kind::Docker | Kind::Podman => {
+            Box::pin(engine::inspect(socket, &wanted.container_id)).await
+        }
+        Kind::Containerd | Kind::Cri => Box::pin(grpc::find(socket, wanted)).await,
         // It is not asked about containers, but tells of pods.
         Kind::Kubernetes => Ok(None),
     }
