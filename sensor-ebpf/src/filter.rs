@@ -6,7 +6,8 @@ use aya_ebpf::helpers::generated::{
     bpf_map_lookup_elem, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
 };
 use sensor_common::filter::{
-    BEGINNING, Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX, TextKey,
+    BEGINNING, ENDING_MAX, Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX,
+    TextKey,
 };
 use sensor_common::header::COMM_LEN;
 
@@ -314,6 +315,7 @@ impl Walk {
             Look::Leaf if self.locate(file) => {
                 asker.find_text::<NAME_MAX>(look, dentry_name(self.leaf))
             }
+            Look::Ending if self.locate(file) => ending(asker, dentry_name(self.leaf)),
             // The directory that a mount begins with is called what it is mounted on.
             Look::Parent if self.locate(file) && self.parent != self.root => {
                 asker.find_text::<NAME_MAX>(look, dentry_name(self.parent))
@@ -416,7 +418,37 @@ fn beginning(asker: &Asker, more: u32) -> Found {
     // SAFETY: before the text there is room for the head of its key, behind it for a slash.
     unsafe {
         asker.at::<TEXT_AT>().add(at as usize).write(b'/');
-        key.cast::<[u32; 2]>().write([PathKey::bits(len as u32 + 1 + more), asker.filter]);
+        key.cast::<[u32; 2]>().write([
+            PathKey::bits(len as u32 + 1 + more),
+            asker.filter | (Look::Path as u32) << 16,
+        ]);
     }
     found(&raw const PATHS, key)
+}
+
+/// Looks up what a name ends with: its last bytes, turned round.
+#[inline(always)]
+fn ending(asker: &Asker, name: *const u8) -> Option<Found> {
+    const WORDS: usize = ENDING_MAX / 8;
+    const { assert!(TEXT_AT + ENDING_MAX + 64 <= KEY_AT && ENDING_MAX.is_multiple_of(8)) };
+    let from = asker.at::<KEY_AT>();
+    // SAFETY: the slot is ours and long enough; the helper checks the source.
+    let read = unsafe { bpf_probe_read_kernel_str(from.cast(), NAME_MAX as u32, name.cast()) };
+    if read <= 1 {
+        return None;
+    }
+    let len = clamp::<{ NAME_MAX - 1 }>((read - 1) as u64);
+    let (key, text) =
+        (asker.at::<{ TEXT_AT - 2 * size_of::<u32>() }>(), asker.at::<TEXT_AT>().cast::<u64>());
+    // SAFETY: before the name the slot has as many bytes as are read, and those that are not of the name
+    // do not count; before the text there is room for the head of its key.
+    unsafe {
+        let last = from.add(len as usize).cast::<u64>();
+        for at in 0..WORDS {
+            text.add(at).write(last.sub(at + 1).read_unaligned().swap_bytes());
+        }
+        let bits = PathKey::bits((len as u32).min(ENDING_MAX as u32));
+        key.cast::<[u32; 2]>().write([bits, asker.filter | (Look::Ending as u32) << 16]);
+    }
+    Some(found(&raw const PATHS, key))
 }

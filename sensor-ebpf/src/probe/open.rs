@@ -245,7 +245,9 @@ impl Facts for Opened<'_, '_> {
 
     #[inline(always)]
     fn find(&mut self, look: Look) -> Option<Found> {
-        if !matches!(look, Look::Leaf | Look::Parent | Look::Directory | Look::Path) {
+        let is_of_file =
+            matches!(look, Look::Leaf | Look::Parent | Look::Directory | Look::Path | Look::Ending);
+        if !is_of_file {
             return self.asker.find(look);
         }
         // After a failure it is the text that says which file it was to be.

@@ -4,10 +4,12 @@ mod alerts;
 mod containers;
 pub(crate) mod group;
 mod measure;
+pub(crate) mod metrics;
 pub(crate) mod plan;
 mod report;
 mod rules;
 pub(crate) mod session;
+mod workloads;
 
 use std::fs;
 use std::path::Path;
@@ -48,6 +50,8 @@ enum Part {
     Alerts,
     /// Containers that live for a moment, and whether their events are known to be theirs
     Containers,
+    /// A compile, servers under load: what leaves the kernel, and what they lose
+    Workloads,
     /// Records from memory through the agent's pipeline
     Pipeline,
     /// Events through rulesets
@@ -57,7 +61,7 @@ enum Part {
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.part.is_none_or(|only| only == part);
     ensure!(
-        ![Part::Kernel, Part::Alerts, Part::Containers].into_iter().any(wanted)
+        ![Part::Kernel, Part::Alerts, Part::Containers, Part::Workloads].into_iter().any(wanted)
             || rustix::process::geteuid().is_root(),
         "programs are loaded into the kernel, which root may do: sudo {}, or `cargo xtask bench pipeline`",
         this_command()
@@ -83,6 +87,9 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     if wanted(Part::Containers) {
         setup::live()?;
         page += &report::containers(&containers::run(CONTAINERS, &programs)?);
+    }
+    if wanted(Part::Workloads) {
+        page += &report::workloads(&workloads::run(arguments.rounds, &programs)?);
     }
     if wanted(Part::Pipeline) {
         page += &report::pipeline(RECORDS, throughput(&programs, arguments.rounds)?);

@@ -56,7 +56,12 @@ impl Session {
                 let id = session.elsewhere.insert(Group::new("elsewhere")?).id()?.to_string();
                 session.watch(&watch, arguments, &["--scope", &id])?;
             }
-            Beside::Agent(rules) => session.agent(&programs.join("sensor"), rules, printed)?,
+            Beside::Agent { rules, within } => {
+                let mut agent = with(&session.group, &programs.join("sensor"), &AGENT);
+                agent.args(within.iter().flat_map(|group| ["--cgroup", group]));
+                agent.args(rules.iter().flat_map(|path| [Path::new("--rules"), path]));
+                session.agent(&mut agent, printed)?;
+            }
             Beside::Peer { program, arguments, .. } => {
                 let Some(path) = installed(program) else { return Ok(None) };
                 session.peer(&mut with(&session.group, &path, arguments), printed)?;
@@ -77,11 +82,7 @@ impl Session {
         self.line().map(drop)
     }
 
-    fn agent(&mut self, program: &Path, rules: &[PathBuf], printed: Stdio) -> Result<()> {
-        let mut command = with(&self.group, program, &AGENT);
-        for path in rules {
-            command.arg("--rules").arg(path);
-        }
+    fn agent(&mut self, command: &mut Command, printed: Stdio) -> Result<()> {
         let mut child = start(command.stdout(printed).stderr(Stdio::piped()))?;
         self.messages = child.stderr.take().map(BufReader::new);
         self.child = Some(child);

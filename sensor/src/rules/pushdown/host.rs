@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use sensor_common::filter::{
-    BEGINNING, Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey,
+    BEGINNING, ENDING_MAX, Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey,
 };
 
 use crate::fields::Value;
@@ -91,7 +91,13 @@ impl<S: Source> HostFacts<'_, S> {
         let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let (text, is_whole) = self.walk(&path[..end]);
         let wanted = if is_whole { [path, b"\0"].concat() } else { [text, b"/"].concat() };
-        let wanted = PathKey::new(self.number.into(), &wanted);
+        let wanted = PathKey::new(self.number, Look::Path, &wanted);
+        longest(self.tables.path_keys(0), &wanted, |key| key.prefix_bits)
+    }
+
+    fn find_ending(&self, name: &[u8]) -> Found {
+        let end: Vec<u8> = name.iter().rev().take(ENDING_MAX).copied().collect();
+        let wanted = PathKey::new(self.number, Look::Ending, &end);
         longest(self.tables.path_keys(0), &wanted, |key| key.prefix_bits)
     }
 
@@ -159,6 +165,10 @@ impl<S: Source> Facts for HostFacts<'_, S> {
                 let parent = directory.rsplit(|byte| *byte == b'/').next()?;
                 (!parent.is_empty()).then(|| self.find_text(look, parent))
             }
+            Look::Ending => {
+                let name = self.text(look).filter(|name| !name.is_empty())?;
+                Some(self.find_ending(&name))
+            }
             Look::Directory => Some(self.find_directory(&self.text(look)?)),
             Look::Path => {
                 // The kernel side has whole paths or none.
@@ -216,7 +226,7 @@ pub fn field_of_flags(flags: Flags) -> &'static str {
 pub fn field_of_look(look: Look) -> &'static str {
     match look {
         Look::Name => "proc.name",
-        Look::Leaf => "fd.filename",
+        Look::Leaf | Look::Ending => "fd.filename",
         Look::Parent | Look::Directory => "fd.directory",
         Look::Path => "fd.name",
         Look::Remote => "fd.rip",
