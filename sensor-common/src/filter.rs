@@ -148,7 +148,13 @@ pub trait Facts {
     fn walk(&mut self) {}
 
     /// The terms that the row of the tables leaves which the text or address has.
-    fn find(&mut self, look: Look) -> Option<Found>;
+    fn find(&mut self, look: Look, lengths: u64) -> Option<Found>;
+}
+
+/// Whether a row has a text of this length.
+#[inline(always)]
+pub const fn has_length(lengths: u64, len: u32) -> bool {
+    len < u64::BITS && lengths >> len & 1 != 0
 }
 
 /// What was found in a table.
@@ -229,6 +235,8 @@ pub struct Looked {
     pub asking: u64,
     /// Terms that are left where the tables have no such row.
     pub missed: u64,
+    /// A bit for each length that a row's text has: what has another is not looked up.
+    pub lengths: u64,
 }
 
 impl Filter {
@@ -302,7 +310,7 @@ impl Filter {
         if left & looked.asking == 0 {
             return left;
         }
-        match facts.find(look) {
+        match facts.find(look, looked.lengths) {
             None => left,
             Some(Found::Nothing) => left & looked.missed,
             Some(Found::Terms(terms)) => left & terms,

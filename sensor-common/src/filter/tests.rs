@@ -31,7 +31,7 @@ impl Facts for Event {
         self.bits
     }
 
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, _lengths: u64) -> Option<Found> {
         assert_eq!(look, Look::Path, "nobody asks for it");
         self.path
     }
@@ -43,7 +43,7 @@ fn filter() -> Filter {
     let step = Step { from: 0, terms: 0b11 };
     filter.numbers[Number::Result as usize] =
         Steps { asking: 0b01, count: 1, first: 0b10, rest: [step; super::STEPS_MAX] };
-    filter.looks[Look::Path as usize] = Looked { asking: 0b10, missed: 0b01 };
+    filter.looks[Look::Path as usize] = Looked { asking: 0b10, missed: 0b01, lengths: u64::MAX };
     filter
 }
 

@@ -108,14 +108,14 @@ impl Facts for Called {
     }
 
     #[inline(always)]
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, _lengths: u64) -> Option<Found> {
         self.asker.find(look)
     }
 }
 
 #[inline(always)]
 fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
-    task::fill(&mut call.header, exit.task, current_cgroup_id());
+    task::fill(&mut call.header, current_cgroup_id());
     call.args = [
         exit.arg::<0>(),
         exit.arg::<1>(),

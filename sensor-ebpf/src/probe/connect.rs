@@ -152,7 +152,7 @@ pub(crate) fn record(exit: &Exit, passed: &Passed) {
     let Some(mut draft) = draft else { return };
     // SAFETY: `Connect` is a record.
     let connect = unsafe { draft.fixed::<Connect>() };
-    task::fill(&mut connect.header, exit.task, current_cgroup_id());
+    task::fill(&mut connect.header, current_cgroup_id());
     draft.submit();
 }
 
@@ -208,7 +208,7 @@ impl Facts for Connected {
     }
 
     #[inline(always)]
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, _lengths: u64) -> Option<Found> {
         let connect = self.connect();
         let is_v4 = connect.family == AF_INET;
         match look {

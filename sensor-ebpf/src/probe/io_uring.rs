@@ -117,7 +117,7 @@ fn record(exit: &Exit, request: *const io_kiocb, file: *const file, call: Call) 
     let Some(mut draft) = Draft::begin(Kind::Open) else { return };
     // SAFETY: `Open` is a record.
     let open = unsafe { draft.fixed::<Open>() };
-    task::fill(&mut open.header, exit.task, current_cgroup_id());
+    task::fill(&mut open.header, current_cgroup_id());
     open.result = exit.result;
     open.call = call as u32 | open::IO_URING;
     open.flags = request_open_flags(request) as u32;

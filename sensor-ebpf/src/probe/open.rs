@@ -94,7 +94,7 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
     let Some(mut draft) = draft else { return };
     // SAFETY: `Open` is a record.
     let open = unsafe { draft.fixed::<Open>() };
-    task::fill(&mut open.header, exit.task, current_cgroup_id());
+    task::fill(&mut open.header, current_cgroup_id());
     open.result = exit.result;
     open.call = call as u32;
     (open.flags, open.mode) = (passed.flags(), passed.mode());
@@ -244,7 +244,7 @@ impl Facts for Opened<'_, '_> {
     }
 
     #[inline(always)]
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, lengths: u64) -> Option<Found> {
         let is_of_file =
             matches!(look, Look::Leaf | Look::Parent | Look::Directory | Look::Path | Look::Ending);
         if !is_of_file {
@@ -255,7 +255,7 @@ impl Facts for Opened<'_, '_> {
         if file.is_null() {
             return None;
         }
-        self.walk.find(&self.asker, look, file)
+        self.walk.find(&self.asker, look, lengths, file)
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use sensor_common::filter::{
     BEGINNING, ENDING_MAX, Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey,
+    has_length,
 };
 
 use crate::fields::Value;
@@ -157,13 +158,24 @@ impl<S: Source> Facts for HostFacts<'_, S> {
         }
     }
 
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, lengths: u64) -> Option<Found> {
+        let has_length =
+            |text: &[u8]| u32::try_from(text.len()).is_ok_and(|len| has_length(lengths, len));
         match look {
-            Look::Name | Look::Leaf => Some(self.find_text(look, &self.text(look)?)),
+            Look::Name => Some(self.find_text(look, &self.text(look)?)),
+            Look::Leaf => {
+                let leaf = self.text(look)?;
+                let is_looked_up = has_length(&leaf);
+                Some(if is_looked_up { self.find_text(look, &leaf) } else { Found::Nothing })
+            }
             Look::Parent => {
                 let directory = self.text(Look::Directory)?;
                 let parent = directory.rsplit(|byte| *byte == b'/').next()?;
-                (!parent.is_empty()).then(|| self.find_text(look, parent))
+                if parent.is_empty() {
+                    return None;
+                }
+                let is_looked_up = has_length(parent);
+                Some(if is_looked_up { self.find_text(look, parent) } else { Found::Nothing })
             }
             Look::Ending => {
                 let name = self.text(look).filter(|name| !name.is_empty())?;

@@ -191,7 +191,9 @@ impl Tables {
                 }
             }
         }
-        Some(Looked { asking: asked.asking(), missed: asked.left(|_| false) })
+        // Of addresses nobody asks how long they are.
+        let lengths = asked.texts().fold(0, |all, text| all | 1 << text.len().min(63));
+        Some(Looked { asking: asked.asking(), missed: asked.left(|_| false), lengths })
     }
 }
 
