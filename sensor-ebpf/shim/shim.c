@@ -393,10 +393,12 @@ GETTER void path_location(const struct path *from, struct location *to)
 				      __builtin_preserve_access_index(&from->mnt));
 		return;
 	}
+	to->mount = 0;
+	to->dentry = 0;
 	READ(to->mount, from, mnt);
 	READ(to->dentry, from, dentry);
 }
-struct place { const struct dentry *parent; u32 hash, len; const u8 *name; };
+struct place { const struct dentry *parent; u64 hash_and_len; const u8 *name; };
 GETTER void dentry_place(const struct dentry *from, struct place *to)
 {
 	if (BEHIND(dentry, d_parent, d_name.hash) == 8 && BEHIND(dentry, d_parent, d_name.len) == 12 &&
@@ -405,8 +407,12 @@ GETTER void dentry_place(const struct dentry *from, struct place *to)
 				      __builtin_preserve_access_index(&from->d_parent));
 		return;
 	}
+	u32 len = 0;
+	to->parent = 0;
+	to->name = 0;
+	READ(len, from, d_name.len);
+	to->hash_and_len = (u64)len << 32;
 	READ(to->parent, from, d_parent);
-	READ(to->len, from, d_name.len);
 	READ(to->name, from, d_name.name);
 }
 GET(vfsmount_root, vfsmount, struct dentry *, mnt_root)

@@ -18,7 +18,7 @@ use crate::kernel::{
 };
 use crate::maps::{CONTAINED, FILTER_OF, FILTERED, FILTERS, NETWORKS, PATHS, Slot, TEXTS};
 use crate::scope::{current_cgroup_id, current_tgid, current_tid};
-use crate::submit::clamp;
+use crate::submit::{clamp, zero};
 use crate::task;
 
 /// Where the text of a path begins in the slot; before it stands the rest of its key.
@@ -105,7 +105,7 @@ impl Asker {
         let key = self.at::<KEY_AT>();
         // SAFETY: the slot is ours, aligned and long enough.
         let len = unsafe {
-            clear(key);
+            zero(&mut *key.cast::<[u64; size_of::<TextKey>() / 8]>());
             key.cast::<u32>().write(self.filter | (look as u32) << 16);
             bpf_probe_read_kernel_str(key.add(size_of::<u32>()).cast(), MAX as u32, from.cast())
         };
@@ -205,19 +205,6 @@ fn found<M>(map: *const M, key: *const u8) -> Found {
     }
     // SAFETY: a row's value is a u64.
     Found::Terms(unsafe { *terms.cast::<u64>() })
-}
-
-/// Zeroes a key of texts, word by word: for more at once the compiler calls a function, which costs more
-/// than the look-up.
-///
-/// # Safety
-/// There must be room for a key, aligned.
-#[inline(always)]
-unsafe fn clear(key: *mut u8) {
-    for word in 0..size_of::<TextKey>() / 8 {
-        // SAFETY: as the caller says.
-        unsafe { key.cast::<u64>().add(word).write_volatile(0) };
-    }
 }
 
 /// The path of an open file, as [`crate::path::append`] walks it.
@@ -351,7 +338,7 @@ fn find_name(asker: &Asker, look: Look, lengths: u64, place: &Place) -> Option<F
     if place.name.is_null() {
         return None;
     }
-    if !has_length(lengths, place.len) {
+    if !has_length(lengths, place.len()) {
         return Some(Found::Nothing);
     }
     asker.find_text::<NAME_MAX>(look, place.name)
@@ -362,7 +349,7 @@ fn find_name(asker: &Asker, look: Look, lengths: u64, place: &Place) -> Option<F
 fn descend(asker: &mut Asker) -> Walked {
     asker.set::<LEN_AT>(0);
     // SAFETY: the slot is ours, aligned and long enough.
-    unsafe { clear(asker.at::<TEXT_AT>()) };
+    zero(unsafe { &mut *asker.at::<TEXT_AT>().cast::<[u64; 8]>() });
     for _ in 0..DEPTH_MAX {
         let count = asker.get::<COUNT_AT>();
         if count == 0 {

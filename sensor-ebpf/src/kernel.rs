@@ -1,6 +1,8 @@
 //! The getters of `shim/shim.c`: the only way to a kernel structure. Those of registers are in the file
 //! of their architecture, below `syscall/`.
 
+use core::mem::MaybeUninit;
+
 /// Kernel structures: only ever behind a pointer.
 macro_rules! structures {
     ($($name:ident),* $(,)?) => { $(
@@ -232,38 +234,49 @@ pub(crate) struct Location {
 #[repr(C)]
 pub(crate) struct Place {
     pub parent: *const dentry,
-    hash: u32,
-    /// Of the name, without its NUL.
-    pub len: u32,
+    /// Of the name, in this order on the machines that this runs on.
+    hash_and_len: u64,
     pub name: *const u8,
 }
 
 impl Location {
     #[inline(always)]
     pub(crate) fn of(path: *const path) -> Self {
-        let mut location = Self { mount: core::ptr::null(), dentry: core::ptr::null() };
-        path_location(path, &mut location);
-        location
+        let mut location = MaybeUninit::uninit();
+        // SAFETY: the getter fills all of it.
+        unsafe {
+            path_location(path, location.as_mut_ptr());
+            location.assume_init()
+        }
     }
 }
 
 impl Place {
     #[inline(always)]
     pub(crate) fn nowhere() -> Self {
-        Self { parent: core::ptr::null(), hash: 0, len: 0, name: core::ptr::null() }
+        Self { parent: core::ptr::null(), hash_and_len: 0, name: core::ptr::null() }
+    }
+
+    /// Bytes of the name, without its NUL.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        (self.hash_and_len >> 32) as u32
     }
 
     #[inline(always)]
     pub(crate) fn of(dentry: *const dentry) -> Self {
-        let mut place = Self::nowhere();
-        dentry_place(dentry, &mut place);
-        place
+        let mut place = MaybeUninit::uninit();
+        // SAFETY: the getter fills all of it.
+        unsafe {
+            dentry_place(dentry, place.as_mut_ptr());
+            place.assume_init()
+        }
     }
 }
 
 unsafe extern "C" {
-    safe fn path_location(from: *const path, to: &mut Location);
-    safe fn dentry_place(from: *const dentry, to: &mut Place);
+    fn path_location(from: *const path, to: *mut Location);
+    fn dentry_place(from: *const dentry, to: *mut Place);
 
     /// The task that runs the program.
     pub(crate) safe fn current_task() -> *const task_struct;

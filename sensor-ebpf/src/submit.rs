@@ -19,6 +19,7 @@ use sensor_common::config::SCRATCH_SLOTS;
 use sensor_common::counters::{self, Outcome};
 use sensor_common::filter::Facts;
 use sensor_common::header::{Header, RECORD_MAX};
+use zerocopy::FromZeros;
 
 use crate::atomic;
 use crate::filter::{self, Asker, count_filtered, filter_of};
@@ -58,6 +59,31 @@ pub(crate) fn lose(kind: Kind, outcome: Outcome, cgroup_id: u64) {
     // Another processor may have been first: its 1 then stands for both, which only the share of
     // this cgroup in the sum feels.
     let _full = BLINDED.insert(cgroup_id, 1_u64, BPF_NOEXIST);
+}
+
+/// Zeroes what stands in a slot, word by word: the function that the compiler calls for more than a few
+/// bytes goes byte by byte.
+#[inline(always)]
+pub(crate) fn zero<T: FromZeros>(to: &mut T) {
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    let words = (&raw mut *to).cast::<u64>();
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: within it and aligned, by the line above; all zeroes are one of its values.
+        unsafe { words.add(word).write_volatile(0) };
+    }
+}
+
+/// Zeroes all of a record but its header.
+#[inline(always)]
+pub(crate) fn zero_body<T: FromZeros>(to: &mut T) {
+    const HEADER: usize = size_of::<Header>();
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    const { assert!(HEADER.is_multiple_of(8)) };
+    let words = (&raw mut *to).cast::<u64>();
+    for word in HEADER / 8..size_of::<T>() / 8 {
+        // SAFETY: as above.
+        unsafe { words.add(word).write_volatile(0) };
+    }
 }
 
 impl Draft {

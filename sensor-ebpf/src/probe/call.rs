@@ -6,10 +6,9 @@
 use sensor_common::Kind;
 use sensor_common::call::{
     ADDRESS_LEN_BY_REFERENCE, ADDRESS_MAX, COMPAT, Call, DATA_IS_MESSAGE, DATA_MAX, HAS_FILE, NONE,
-    Part, Plan, Shape, Socket, TEXTS, WORKING_DIRECTORY, filter,
+    Part, Plan, Shape, Socket, WORKING_DIRECTORY, filter,
 };
 use sensor_common::connect::{AF_INET, AF_INET6};
-use sensor_common::exec::FileId;
 use sensor_common::filter::{Facts, Flags, Found, Look, Number};
 use sensor_common::path::PATH_MAX;
 
@@ -19,7 +18,7 @@ use crate::maps::{FLOWS, Flow, PLANS};
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
 use crate::socket;
-use crate::submit::{Draft, read_user};
+use crate::submit::{Draft, read_user, zero_body};
 use crate::syscall::Exit;
 use crate::task;
 
@@ -116,6 +115,7 @@ impl Facts for Called {
 #[inline(always)]
 fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
     task::fill(&mut call.header, current_cgroup_id());
+    zero_body(call);
     call.args = [
         exit.arg::<0>(),
         exit.arg::<1>(),
@@ -126,13 +126,8 @@ fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
         exit.result as u64,
         0,
     ];
-    call.file = FileId::default();
-    call.socket = Socket::default();
     call.call = u32::from(plan.call);
     call.flags = if exit.compat { COMPAT } else { 0 };
-    call.file_path = Part::default();
-    (call.bases, call.texts) = ([Part::default(); TEXTS], [Part::default(); TEXTS]);
-    (call.address, call.data) = (Part::default(), Part::default());
 }
 
 /// What the event's descriptor stands for.

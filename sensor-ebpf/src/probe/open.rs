@@ -10,7 +10,6 @@
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
-use sensor_common::exec::FileId;
 use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
 use sensor_common::open::{Call, Open};
@@ -22,7 +21,7 @@ use crate::kernel::{file, file_inode, file_path, fs_pwd, inode_mode, task_fs};
 use crate::path;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
-use crate::submit::{Draft, read_kernel, read_user};
+use crate::submit::{Draft, read_kernel, read_user, zero};
 use crate::syscall::Exit;
 use crate::task;
 
@@ -105,7 +104,7 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
         path::identify(&mut open.file, file);
         path::append(&mut draft, file_path(file))
     } else {
-        open.file = FileId::default();
+        zero(&mut open.file);
         let base = if passed.dirfd() == AT_FDCWD {
             fs_pwd(task_fs(exit.task))
         } else {
