@@ -13,15 +13,21 @@ use crate::submit::Draft;
 /// `NAME_MAX` and its NUL.
 const NAME_MAX: usize = 256;
 
-/// Appends the components of `path` up to the root of its mount namespace; the bytes added and
+/// As [`append_at`], for what a path points to.
+#[inline(always)]
+pub(crate) fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
+    append_at(draft, Location::of(path))
+}
+
+/// Appends the components of a place up to the root of its mount namespace; the bytes added and
 /// the flags of `sensor_common::path`.
 ///
 /// A chroot does not shorten the path: what counts is where the file is, not what the process
 /// calls it.
 #[inline(always)]
-pub(crate) fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
+pub(crate) fn append_at(draft: &mut Draft, location: Location) -> (u32, u32) {
     let start = draft.len();
-    let Location { mut mount, mut dentry } = Location::of(path);
+    let Location { mut mount, mut dentry } = location;
     if dentry.is_null() {
         return (0, TRUNCATED);
     }

@@ -10,6 +10,8 @@ mod prototypes;
 mod exec;
 mod open;
 mod calls;
+mod paths;
+mod race;
 mod connect;
 mod io_uring;
 mod credentials;
