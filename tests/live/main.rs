@@ -8,6 +8,7 @@ mod actor;
 mod btf;
 mod prototypes;
 mod exec;
+mod lineage;
 mod open;
 mod calls;
 mod paths;
