@@ -147,7 +147,7 @@ pub const PROTOTYPES: &[Prototype] = &[
     function("security_path_chroot", "int security_path_chroot(const struct path *path)"),
     function(
         "security_sb_mount",
-        "int security_sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long int flags, void *data)",
+        "int security_sb_mount(const char *dev_name, const struct path *path, const char *type, long unsigned int flags, void *data)",
     ),
     function("security_sb_umount", "int security_sb_umount(struct vfsmount *mnt, int flags)"),
     function(
