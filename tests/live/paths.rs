@@ -113,7 +113,7 @@ fn wrong(case: &Case, place: &str, cgroup: &Cgroup, observer: &Observer) -> Opti
     observer.wait_for(|event| {
         let What::Call { name, arguments, paths, .. } = &event.what else { return false };
         if *name == case.call {
-            seen = paths.clone();
+            seen.clone_from(paths);
         }
         *name == "kill" && arguments.contains(END)
     });

@@ -22,7 +22,8 @@ pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
             && (labels.is_empty() || labels.iter().any(|label| rest.contains(label)))
     };
     let values = text.lines().filter(is_asked).filter_map(|line| line.rsplit(' ').next());
-    values.filter_map(|value| value.parse::<f64>().ok()).sum()
+    // The sum of none is -0.
+    0.0 + values.filter_map(|value| value.parse::<f64>().ok()).sum::<f64>()
 }
 
 #[cfg(test)]
@@ -32,9 +33,12 @@ mod tests {
     #[test]
     fn samples_are_added_by_name_and_label() {
         let text = "# TYPE a counter\na_total{kind=\"open\"} 3\na_total{kind=\"exec\"} 4\na_total_more 9\nb 1\n";
-        assert_eq!(sum(text, "a_total", &[]), 7.0);
-        assert_eq!(sum(text, "a_total", &["kind=\"open\""]), 3.0);
-        assert_eq!(sum(text, "b", &[]), 1.0);
-        assert_eq!(sum(text, "c", &[]), 0.0);
+        let sums = [
+            sum(text, "a_total", &[]),
+            sum(text, "a_total", &["kind=\"open\""]),
+            sum(text, "b", &[]),
+            sum(text, "c", &[]),
+        ];
+        assert_eq!(sums.map(|sum| sum.to_string()), ["7", "3", "1", "0"]);
     }
 }
