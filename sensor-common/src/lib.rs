@@ -24,7 +24,6 @@ pub mod histogram;
 pub mod oom;
 pub mod open;
 pub mod path;
-pub mod resolved;
 pub mod sample;
 pub mod syscall;
 pub mod users;

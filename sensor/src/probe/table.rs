@@ -13,20 +13,10 @@ use sensor_common::syscall::{
 #[derive(Debug)]
 pub struct Probe {
     pub name: &'static str,
-    pub gives: Gives,
+    /// The kind of record it sends; `None` for what is counted in the kernel.
+    pub kind: Option<Kind>,
     /// Sets of programs that do the same, the cheapest first.
     pub ways: &'static [Way],
-}
-
-/// What a probe is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gives {
-    /// Records of this kind.
-    Records(Kind),
-    /// Run-queue waits, which are counted in the kernel.
-    Waits,
-    /// What the paths of system calls lead to, for their records.
-    Paths,
 }
 
 /// One way to hook a probe: all of its programs, or none.
@@ -157,7 +147,7 @@ pub const FLOOR: &[Way] = &[
 pub const PROBES: &[Probe] = &[
     Probe {
         name: "fork",
-        gives: Gives::Records(Kind::Fork),
+        kind: Some(Kind::Fork),
         ways: &[
             Way { hook: "tp_btf", programs: &[btf("fork_btf", "sched_process_fork")] },
             Way { hook: "raw_tp", programs: &[raw("fork_raw", "sched_process_fork")] },
@@ -165,7 +155,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "exec",
-        gives: Gives::Records(Kind::Exec),
+        kind: Some(Kind::Exec),
         ways: &[
             Way { hook: "tp_btf", programs: &[btf("exec_btf", "sched_process_exec")] },
             Way { hook: "raw_tp", programs: &[raw("exec_raw", "sched_process_exec")] },
@@ -173,7 +163,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "exit",
-        gives: Gives::Records(Kind::Exit),
+        kind: Some(Kind::Exit),
         ways: &[
             Way { hook: "tp_btf", programs: &[btf("exit_btf", "sched_process_exit")] },
             Way { hook: "raw_tp", programs: &[raw("exit_raw", "sched_process_exit")] },
@@ -181,7 +171,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "open",
-        gives: Gives::Records(Kind::Open),
+        kind: Some(Kind::Open),
         ways: &[
             Way { hook: "fexit", programs: &[fexit("open_fexit", Function::DoSysOpenat2)] },
             Way {
@@ -206,7 +196,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "connect",
-        gives: Gives::Records(Kind::Connect),
+        kind: Some(Kind::Connect),
         ways: &[
             Way {
                 hook: "fexit",
@@ -221,7 +211,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "io_uring_open",
-        gives: Gives::Records(Kind::Open),
+        kind: Some(Kind::Open),
         ways: &[
             Way {
                 hook: "fexit",
@@ -237,7 +227,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "io_uring_connect",
-        gives: Gives::Records(Kind::Connect),
+        kind: Some(Kind::Connect),
         ways: &[
             Way { hook: "fexit", programs: &[fexit_of("io_connect_fexit", "io_connect")] },
             Way { hook: "tp_btf", programs: &[btf("io_connect_btf", "io_uring_complete")] },
@@ -246,7 +236,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "call",
-        gives: Gives::Records(Kind::Call),
+        kind: Some(Kind::Call),
         ways: &[
             Way {
                 hook: "tp_btf",
@@ -269,36 +259,8 @@ pub const PROBES: &[Probe] = &[
         ],
     },
     Probe {
-        name: "path",
-        gives: Gives::Paths,
-        ways: &[
-            Way {
-                hook: "fentry",
-                programs: &[
-                    fentry("path_unlink_fentry", "security_path_unlink"),
-                    fentry("path_rmdir_fentry", "security_path_rmdir"),
-                    fentry("path_mkdir_fentry", "security_path_mkdir"),
-                    fentry("path_mknod_fentry", "security_path_mknod"),
-                    fentry("path_symlink_fentry", "security_path_symlink"),
-                    fentry("path_link_fentry", "security_path_link"),
-                    fentry("path_rename_fentry", "security_path_rename"),
-                    fentry("path_truncate_fentry", "security_path_truncate"),
-                    fentry("path_chmod_fentry", "security_path_chmod"),
-                    fentry("path_chown_fentry", "security_path_chown"),
-                    fentry("path_chroot_fentry", "security_path_chroot"),
-                    fentry("path_mount_fentry", "security_sb_mount"),
-                    fentry("path_umount_fentry", "security_sb_umount"),
-                    fentry("path_move_mount_fentry", "security_move_mount"),
-                    fentry("path_pivot_root_fentry", "security_sb_pivotroot"),
-                ],
-            },
-            // The passed text made absolute, by the programs of `call`: links in it are not followed.
-            Way { hook: "text", programs: &[] },
-        ],
-    },
-    Probe {
         name: "credentials",
-        gives: Gives::Records(Kind::Credentials),
+        kind: Some(Kind::Credentials),
         ways: &[
             Way {
                 hook: "fexit",
@@ -353,7 +315,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "oom",
-        gives: Gives::Records(Kind::Oom),
+        kind: Some(Kind::Oom),
         ways: &[
             Way { hook: "fentry", programs: &[fentry("oom_fentry", "__oom_kill_process")] },
             Way { hook: "tp_btf", programs: &[btf("oom_btf", "mark_victim")] },
@@ -362,7 +324,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "cgroup",
-        gives: Gives::Records(Kind::Cgroup),
+        kind: Some(Kind::Cgroup),
         ways: &[
             Way {
                 hook: "tp_btf",
@@ -382,7 +344,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "run_queue",
-        gives: Gives::Waits,
+        kind: None,
         ways: &[Way {
             hook: "tp_btf",
             programs: &[
@@ -394,7 +356,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "sample",
-        gives: Gives::Records(Kind::Sample),
+        kind: Some(Kind::Sample),
         ways: &[Way {
             hook: "perf_event",
             programs: &[Program { name: "sample", target: Target::CpuClock }],
