@@ -25,6 +25,8 @@ pub const MASKS_MAX: usize = 4;
 pub const TEXT_MAX: usize = 60;
 pub const PATH_MAX: usize = PATH_LEN as usize;
 const PATH_LEN: u32 = 120;
+/// How much of a name's end an [`Look::Ending`] is about.
+pub const ENDING_MAX: usize = 32;
 /// Filters of one ruleset; there is room for two rulesets, one of which is on its way in or out.
 pub const FILTERS_MAX: u32 = 32;
 /// Numbers of filters; 0 is none.
@@ -115,10 +117,12 @@ pub enum Look {
     /// `fd.rip` and `fd.lip`.
     Remote,
     Local,
+    /// `fd.filename` of an opened file from its end, which is the end of `fd.name` as well.
+    Ending,
 }
 
 impl Look {
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     pub const ALL: [Self; Self::COUNT] = [
         Self::Name,
         Self::Leaf,
@@ -127,7 +131,13 @@ impl Look {
         Self::Path,
         Self::Remote,
         Self::Local,
+        Self::Ending,
     ];
+
+    /// Whether a row is about a part of the text, so that one text can have several rows.
+    pub const fn is_partial(self) -> bool {
+        matches!(self, Self::Path | Self::Ending)
+    }
 }
 
 /// What the evaluator asks. `None` is not known, or that the event has no such thing.
@@ -138,7 +148,13 @@ pub trait Facts {
     fn walk(&mut self) {}
 
     /// The terms that the row of the tables leaves which the text or address has.
-    fn find(&mut self, look: Look) -> Option<Found>;
+    fn find(&mut self, look: Look, lengths: u64) -> Option<Found>;
+}
+
+/// Whether a row has a text of this length.
+#[inline(always)]
+pub const fn has_length(lengths: u64, len: u32) -> bool {
+    len < u64::BITS && lengths >> len & 1 != 0
 }
 
 /// What was found in a table.
@@ -219,6 +235,8 @@ pub struct Looked {
     pub asking: u64,
     /// Terms that are left where the tables have no such row.
     pub missed: u64,
+    /// A bit for each length that a row's text has: what has another is not looked up.
+    pub lengths: u64,
 }
 
 impl Filter {
@@ -231,6 +249,7 @@ impl Filter {
         let left = self.after(Look::Parent, left, facts);
         let left = self.after(Look::Name, left, facts);
         let left = self.after_task(left, facts);
+        let left = self.after(Look::Ending, left, facts);
         let walking = |look: Look| self.looks[look as usize].asking;
         if left & (walking(Look::Directory) | walking(Look::Path)) != 0 {
             facts.walk();
@@ -291,7 +310,7 @@ impl Filter {
         if left & looked.asking == 0 {
             return left;
         }
-        match facts.find(look) {
+        match facts.find(look, looked.lengths) {
             None => left,
             Some(Found::Nothing) => left & looked.missed,
             Some(Found::Terms(terms)) => left & terms,
@@ -334,13 +353,15 @@ pub struct TextKey {
     pub text: [u8; TEXT_MAX],
 }
 
-/// Row of a path's beginning in the tables: a longest prefix match.
+/// Row of a path's beginning in the tables, or of a name's end, turned round: a longest prefix match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct PathKey {
     /// Bits of all that follows that count.
     pub prefix_bits: u32,
-    pub filter: u32,
+    pub filter: u16,
+    /// A [`Look`].
+    pub look: u16,
     pub text: [u8; PATH_MAX],
 }
 
@@ -380,8 +401,9 @@ impl PathKey {
     }
 
     /// The beginning of the text.
-    pub fn new(filter: u32, text: &[u8]) -> Self {
-        let mut key = Self { prefix_bits: u32::BITS, filter, text: [0; PATH_MAX] };
+    pub fn new(filter: u16, look: Look, text: &[u8]) -> Self {
+        let mut key =
+            Self { prefix_bits: u32::BITS, filter, look: look as u16, text: [0; PATH_MAX] };
         for (to, from) in key.text.iter_mut().zip(text) {
             *to = *from;
             key.prefix_bits += u8::BITS;

@@ -24,6 +24,7 @@ pub mod histogram;
 pub mod oom;
 pub mod open;
 pub mod path;
+pub mod resolved;
 pub mod sample;
 pub mod syscall;
 pub mod users;

@@ -15,3 +15,5 @@ pub const TRUNCATED: u32 = 1 << 0;
 pub const DELETED: u32 = 1 << 1;
 /// The components name the directory that the passed text is relative to, because no file was opened.
 pub const BASE: u32 = 1 << 2;
+/// The components name what the passed text led to: links followed, from the top of the mount namespace.
+pub const RESOLVED: u32 = 1 << 3;

@@ -17,11 +17,14 @@ typedef int s32;
 
 static long (*bpf_probe_read_kernel)(void *dst, u32 size, const void *from) = (void *)113;
 static void *(*bpf_get_current_task)(void) = (void *)35;
-// 5.11
+// Since 5.11 and 5.15; their numbers among the kernel's own types say whether they are there.
 static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
-// 5.15; its number among the kernel's own types says whether it is there.
 static void *(*bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
-enum bpf_func_id { BPF_FUNC_task_pt_regs = 175 };
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
+#define HAS_HELPER(name) __builtin_preserve_enum_value(*(enum bpf_func_id *)BPF_FUNC_##name, 0)
+// Whether the verifier tracks the current task, and its registers.
+#define TRACKS_TASK HAS_HELPER(get_current_task_btf)
+#define TRACKS_REGS HAS_HELPER(task_pt_regs)
 
 // Reads the member through the helper: for pointers that the verifier does not know.
 #define READ(to, from, member)                                                                     \
@@ -55,7 +58,7 @@ struct cred {
 	struct kernel_cap cap_inheritable, cap_permitted, cap_effective;
 	struct group_info *group_info;
 } CORE;
-struct qstr { const u8 *name; u32 len; } CORE;
+struct qstr { const u8 *name; u32 hash, len; } CORE;
 struct super_block { u32 s_dev; unsigned long s_magic; } CORE;
 struct timespec64 { s64 tv_sec; long tv_nsec; } CORE;
 struct inode {
@@ -186,28 +189,57 @@ struct pt_regs { unsigned long bx, bp, cx, dx, si, di, r10, r8, r9, ax, orig_ax;
 		return __builtin_preserve_access_index(&from->member);                             \
 	}
 
-// One member as a plain load: for pointers that the verifier tracks, a tenth of the cost.
+// The same for pointers that the verifier tracks where it can: `own_` is what the current task is, or
+// hangs on it, or its registers. A plain load costs a tenth.
+#define OWN(name, type, result, member, tracked)                                                   \
+	GETTER result own_##name(const struct type *from)                                          \
+	{                                                                                          \
+		result to = 0;                                                                     \
+		if (tracked)                                                                       \
+			return from->member;                                                       \
+		READ(to, from, member);                                                            \
+		return to;                                                                         \
+	}
+#define BOTH(name, type, result, member)                                                           \
+	GET(name, type, result, member)                                                            \
+	OWN(name, type, result, member, TRACKS_TASK)
+// Eight bytes, of whatever type the kernel has there.
+#define OWN_BYTES(name, type, member, at)                                                          \
+	GETTER u64 own_##name(const struct type *from)                                             \
+	{                                                                                          \
+		u64 to = 0;                                                                        \
+		const u64 *place = (const void *)__builtin_preserve_access_index(&from->member);   \
+		if (TRACKS_TASK)                                                                   \
+			return place[at];                                                          \
+		bpf_probe_read_kernel(&to, sizeof(to), place + at);                                \
+		return to;                                                                         \
+	}
+#define REGISTER(name, result, member) OWN(name, pt_regs, result, member, TRACKS_REGS)
+
+// One member as a plain load, of an argument that the verifier always tracks.
 #define LOAD(name, type, result, member)                                                           \
 	GETTER result name(const struct type *from)                                                \
 	{                                                                                          \
 		return from->member;                                                               \
 	}
 
-GET(task_pid, task_struct, u32, pid)
-GET(task_tgid, task_struct, u32, tgid)
+BOTH(task_pid, task_struct, u32, pid)
+BOTH(task_tgid, task_struct, u32, tgid)
 GET(task_exit_code, task_struct, u32, exit_code)
-GET(task_start_boot_ns, task_struct, u64, start_boottime)
-GET(task_parent, task_struct, struct task_struct *, real_parent)
-GET(task_leader, task_struct, struct task_struct *, group_leader)
-GET(task_cred, task_struct, struct cred *, cred)
+BOTH(task_start_boot_ns, task_struct, u64, start_boottime)
+BOTH(task_parent, task_struct, struct task_struct *, real_parent)
+BOTH(task_leader, task_struct, struct task_struct *, group_leader)
+BOTH(task_cred, task_struct, const struct cred *, cred)
 GET(task_fs, task_struct, struct fs_struct *, fs)
-GET(task_files, task_struct, struct files_struct *, files)
+OWN(task_files, task_struct, struct files_struct *, files, TRACKS_TASK)
 GET(task_signal, task_struct, struct signal_struct *, signal)
-GET(task_thread_pid, task_struct, struct pid *, thread_pid)
+BOTH(task_thread_pid, task_struct, struct pid *, thread_pid)
 GET(task_mm, task_struct, struct mm_struct *, mm)
 GET(task_major_faults, task_struct, u64, maj_flt)
 GET(task_minor_faults, task_struct, u64, min_flt)
 GET(task_css_set, task_struct, struct css_set *, cgroups)
+OWN_BYTES(task_comm_begin, task_struct, comm, 0)
+OWN_BYTES(task_comm_end, task_struct, comm, 1)
 GETTER const char *task_comm(const struct task_struct *from)
 {
 	return __builtin_preserve_access_index(&from->comm[0]);
@@ -222,15 +254,16 @@ GETTER u32 task_login_uid(const struct task_struct *from)
 }
 
 GET(cred_uid, cred, u32, uid.val)
-GET(cred_euid, cred, u32, euid.val)
+BOTH(cred_euid, cred, u32, euid.val)
 GET(cred_suid, cred, u32, suid.val)
 GET(cred_fsuid, cred, u32, fsuid.val)
 GET(cred_gid, cred, u32, gid.val)
-GET(cred_egid, cred, u32, egid.val)
+BOTH(cred_egid, cred, u32, egid.val)
 GET(cred_sgid, cred, u32, sgid.val)
 GET(cred_fsgid, cred, u32, fsgid.val)
 GET(cred_cap_inheritable, cred, u64, cap_inheritable)
 GET(cred_cap_permitted, cred, u64, cap_permitted)
+OWN_BYTES(cred_cap_permitted, cred, cap_permitted, 0)
 GET(cred_groups, cred, struct group_info *, group_info)
 GET(groups_count, group_info, u32, ngroups)
 GETTER const void *groups_ids(const struct group_info *from)
@@ -238,8 +271,9 @@ GETTER const void *groups_ids(const struct group_info *from)
 	return __builtin_preserve_access_index(&from->gid[0]);
 }
 GET(cred_cap_effective, cred, u64, cap_effective)
+OWN_BYTES(cred_cap_effective, cred, cap_effective, 0)
 
-GET(pid_level, pid, u32, level)
+BOTH(pid_level, pid, u32, level)
 ADDRESS(pid_numbers, pid, upid, numbers[0])
 GET(upid_nr, upid, u32, nr)
 GET(upid_namespace, upid, struct pid_namespace *, ns)
@@ -337,14 +371,50 @@ GETTER struct kernfs_node *node_parent(const struct kernfs_node *from)
 
 ADDRESS(fs_pwd, fs_struct, path, pwd)
 ADDRESS(fs_root, fs_struct, path, root)
-GET(files_fdt, files_struct, struct fdtable *, fdt)
-GET(fdt_max, fdtable, u32, max_fds)
-GET(fdt_files, fdtable, struct file **, fd)
+OWN(files_fdt, files_struct, struct fdtable *, fdt, TRACKS_TASK)
+OWN(fdt_max, fdtable, u32, max_fds, TRACKS_TASK)
+OWN(fdt_files, fdtable, struct file **, fd, TRACKS_TASK)
 ADDRESS(file_path, file, path, f_path)
 GET(file_inode, file, struct inode *, f_inode)
 GET(file_private, file, void *, private_data)
-GET(path_mount, path, struct vfsmount *, mnt)
 GET(path_dentry, path, struct dentry *, dentry)
+// How far one member lies behind another.
+#define BEHIND(type, first, second)                                                                \
+	(__builtin_preserve_field_info(((struct type *)0)->second, 0) -                            \
+	 __builtin_preserve_field_info(((struct type *)0)->first, 0))
+
+// Both members of a path, and what a walk needs of a dentry: in one read where they lie side by side,
+// as they do unless the kernel's layout is randomised.
+struct location { const struct vfsmount *mount; const struct dentry *dentry; };
+GETTER void path_location(const struct path *from, struct location *to)
+{
+	if (BEHIND(path, mnt, dentry) == 8) {
+		bpf_probe_read_kernel(to, sizeof(*to),
+				      __builtin_preserve_access_index(&from->mnt));
+		return;
+	}
+	to->mount = 0;
+	to->dentry = 0;
+	READ(to->mount, from, mnt);
+	READ(to->dentry, from, dentry);
+}
+struct place { const struct dentry *parent; u64 hash_and_len; const u8 *name; };
+GETTER void dentry_place(const struct dentry *from, struct place *to)
+{
+	if (BEHIND(dentry, d_parent, d_name.hash) == 8 && BEHIND(dentry, d_parent, d_name.len) == 12 &&
+	    BEHIND(dentry, d_parent, d_name.name) == 16) {
+		bpf_probe_read_kernel(to, sizeof(*to),
+				      __builtin_preserve_access_index(&from->d_parent));
+		return;
+	}
+	u32 len = 0;
+	to->parent = 0;
+	to->name = 0;
+	READ(len, from, d_name.len);
+	to->hash_and_len = (u64)len << 32;
+	READ(to->parent, from, d_parent);
+	READ(to->name, from, d_name.name);
+}
 GET(vfsmount_root, vfsmount, struct dentry *, mnt_root)
 GETTER const struct mount *mount_of(const struct vfsmount *from)
 {
@@ -435,10 +505,25 @@ GETTER const u8 *unix_address_name(const struct unix_address *from)
 	return (const u8 *)__builtin_preserve_access_index(&from->len) + sizeof(u32);
 }
 
+GETTER const struct task_struct *current_task(void)
+{
+	if (TRACKS_TASK)
+		return bpf_get_current_task_btf();
+	return bpf_get_current_task();
+}
+
+// The same registers as these, as a pointer that is tracked where that can be.
+GETTER const struct pt_regs *own_regs(const struct pt_regs *regs)
+{
+	if (TRACKS_REGS)
+		return bpf_task_pt_regs(bpf_get_current_task_btf());
+	return regs;
+}
+
 // Where the current task's registers were saved when it entered the kernel.
 GETTER const struct pt_regs *current_regs(void)
 {
-	if (__builtin_preserve_enum_value(*(enum bpf_func_id *)BPF_FUNC_task_pt_regs, 0))
+	if (TRACKS_REGS)
 		return bpf_task_pt_regs(bpf_get_current_task_btf());
 	// Before 5.15, without that helper: the last thing on the kernel's stack, whose size is
 	// fixed (x86-64 without KASAN, arm64 with pages of 4 KiB).
@@ -449,28 +534,28 @@ GETTER const struct pt_regs *current_regs(void)
 }
 
 #if defined(__TARGET_ARCH_arm64)
-GET(regs_orig_x0, pt_regs, u64, orig_x0)
-GET(regs_x1, pt_regs, u64, regs[1])
-GET(regs_x2, pt_regs, u64, regs[2])
-GET(regs_x3, pt_regs, u64, regs[3])
-GET(regs_x4, pt_regs, u64, regs[4])
-GET(regs_x5, pt_regs, u64, regs[5])
-GET(regs_syscallno, pt_regs, u32, syscallno)
+REGISTER(regs_orig_x0, u64, orig_x0)
+REGISTER(regs_x1, u64, regs[1])
+REGISTER(regs_x2, u64, regs[2])
+REGISTER(regs_x3, u64, regs[3])
+REGISTER(regs_x4, u64, regs[4])
+REGISTER(regs_x5, u64, regs[5])
+REGISTER(regs_syscallno, u32, syscallno)
 LOAD(regs_syscallno_btf, pt_regs, u32, syscallno)
-GET(task_flags, task_struct, u64, thread_info.flags)
+OWN(task_flags, task_struct, u64, thread_info.flags, TRACKS_TASK)
 #else
-GET(regs_orig_ax, pt_regs, u64, orig_ax)
+REGISTER(regs_orig_ax, u64, orig_ax)
 LOAD(regs_orig_ax_btf, pt_regs, u64, orig_ax)
-GET(regs_di, pt_regs, u64, di)
-GET(regs_si, pt_regs, u64, si)
-GET(regs_dx, pt_regs, u64, dx)
-GET(regs_r10, pt_regs, u64, r10)
-GET(regs_r8, pt_regs, u64, r8)
-GET(regs_r9, pt_regs, u64, r9)
-GET(regs_bp, pt_regs, u64, bp)
-GET(regs_bx, pt_regs, u64, bx)
-GET(regs_cx, pt_regs, u64, cx)
-GET(task_status, task_struct, u32, thread_info.status)
+REGISTER(regs_di, u64, di)
+REGISTER(regs_si, u64, si)
+REGISTER(regs_dx, u64, dx)
+REGISTER(regs_r10, u64, r10)
+REGISTER(regs_r8, u64, r8)
+REGISTER(regs_r9, u64, r9)
+REGISTER(regs_bp, u64, bp)
+REGISTER(regs_bx, u64, bx)
+REGISTER(regs_cx, u64, cx)
+OWN(task_status, task_struct, u32, thread_info.status, TRACKS_TASK)
 #endif
 
 // For the scheduler's tracepoints, whose arguments the verifier tracks.

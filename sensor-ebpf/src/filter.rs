@@ -6,20 +6,19 @@ use aya_ebpf::helpers::generated::{
     bpf_map_lookup_elem, bpf_probe_read_kernel_str, bpf_probe_read_user_str,
 };
 use sensor_common::filter::{
-    BEGINNING, Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX, TextKey,
+    BEGINNING, ENDING_MAX, Filter, Flags, Found, Look, NetworkKey, Number, PathKey, TEXT_MAX,
+    TextKey, has_length,
 };
 use sensor_common::header::COMM_LEN;
 
 use crate::atomic;
 use crate::kernel::{
-    cred_cap_effective, cred_cap_permitted, cred_egid, cred_euid, dentry, dentry_name,
-    dentry_parent, file, file_path, mount_of, mount_parent, mount_point, mount_vfsmount,
-    path_dentry, path_mount, task_comm, task_cred, task_leader, task_struct, task_thread_pid,
-    vfsmount, vfsmount_root,
+    Location, Place, dentry, dentry_name, dentry_parent, file, file_path, mount_of, mount_parent,
+    mount_point, mount_vfsmount, own, task_comm, task_struct, vfsmount, vfsmount_root,
 };
 use crate::maps::{CONTAINED, FILTER_OF, FILTERED, FILTERS, NETWORKS, PATHS, Slot, TEXTS};
 use crate::scope::{current_cgroup_id, current_tgid, current_tid};
-use crate::submit::clamp;
+use crate::submit::{clamp, zero};
 use crate::task;
 
 /// Where the text of a path begins in the slot; before it stands the rest of its key.
@@ -74,11 +73,9 @@ impl Asker {
         let task = self.task;
         match number {
             Number::InContainer => contained(),
-            Number::User => Some(cred_euid(task_cred(task)).into()),
-            Number::Group => Some(cred_egid(task_cred(task)).into()),
-            Number::NamespacePid => {
-                Some(task::number_inside(task_thread_pid(task_leader(task))).into())
-            }
+            Number::User => Some(own::cred_euid(own::task_cred(task)).into()),
+            Number::Group => Some(own::cred_egid(own::task_cred(task)).into()),
+            Number::NamespacePid => Some(task::own_number_inside(own::task_leader(task)).into()),
             _ => None,
         }
     }
@@ -86,8 +83,8 @@ impl Asker {
     #[inline(always)]
     pub(crate) fn flags(&self, flags: Flags) -> Option<u64> {
         match flags {
-            Flags::Effective => Some(cred_cap_effective(task_cred(self.task))),
-            Flags::Permitted => Some(cred_cap_permitted(task_cred(self.task))),
+            Flags::Effective => Some(own::cred_cap_effective(own::task_cred(self.task))),
+            Flags::Permitted => Some(own::cred_cap_permitted(own::task_cred(self.task))),
             Flags::Open => None,
         }
     }
@@ -108,7 +105,7 @@ impl Asker {
         let key = self.at::<KEY_AT>();
         // SAFETY: the slot is ours, aligned and long enough.
         let len = unsafe {
-            key.cast::<[u64; 8]>().write([0; 8]);
+            zero(&mut *key.cast::<[u64; size_of::<TextKey>() / 8]>());
             key.cast::<u32>().write(self.filter | (look as u32) << 16);
             bpf_probe_read_kernel_str(key.add(size_of::<u32>()).cast(), MAX as u32, from.cast())
         };
@@ -212,9 +209,8 @@ fn found<M>(map: *const M, key: *const u8) -> Found {
 
 /// The path of an open file, as [`crate::path::append`] walks it.
 pub(crate) struct Walk {
-    leaf: *const dentry,
-    parent: *const dentry,
-    vfsmount: *const vfsmount,
+    leaf: Place,
+    mount: *const vfsmount,
     /// The root of that mount.
     root: *const dentry,
     walked: Walked,
@@ -231,38 +227,36 @@ enum Walked {
 impl Walk {
     #[inline(always)]
     pub(crate) fn new() -> Self {
-        let (leaf, vfsmount) = (core::ptr::null(), core::ptr::null());
-        Self { leaf, parent: leaf, vfsmount, root: leaf, walked: Walked::No }
+        let (mount, root) = (core::ptr::null(), core::ptr::null());
+        Self { leaf: Place::nowhere(), mount, root, walked: Walked::No }
     }
 
     /// Finds the file's name; false where it has none, or no place in a tree.
     #[inline(always)]
     fn locate(&mut self, file: *const file) -> bool {
-        if !self.leaf.is_null() {
+        if !self.leaf.name.is_null() {
             return true;
         }
-        let path = file_path(file);
-        let (mut dentry, mut vfsmount) = (path_dentry(path), path_mount(path));
-        let mut root = vfsmount_root(vfsmount);
+        let Location { mut mount, mut dentry } = Location::of(file_path(file));
+        let mut root = vfsmount_root(mount);
         for _ in 0..CROSSINGS_MAX {
             if dentry != root {
                 break;
             }
-            let mount = mount_of(vfsmount);
-            let above = mount_parent(mount);
-            if above == mount || above.is_null() {
+            let crossed = mount_of(mount);
+            let above = mount_parent(crossed);
+            if above == crossed || above.is_null() {
                 return false;
             }
-            dentry = mount_point(mount);
-            vfsmount = mount_vfsmount(above);
-            root = vfsmount_root(vfsmount);
+            dentry = mount_point(crossed);
+            mount = mount_vfsmount(above);
+            root = vfsmount_root(mount);
         }
-        let parent = dentry_parent(dentry);
-        if dentry.is_null() || dentry == root || parent == dentry {
+        let place = Place::of(dentry);
+        if dentry == root || place.parent == dentry || place.name.is_null() {
             return false;
         }
-        (self.leaf, self.parent) = (dentry, parent);
-        (self.vfsmount, self.root) = (vfsmount, root);
+        (self.leaf, self.mount, self.root) = (place, mount, root);
         true
     }
 
@@ -278,18 +272,18 @@ impl Walk {
     /// Keeps the directories above the file; false if they are too many, or lead nowhere.
     #[inline(always)]
     fn climb(&self, asker: &mut Asker) -> bool {
-        let (mut dentry, mut vfsmount, mut root) = (self.parent, self.vfsmount, self.root);
+        let (mut dentry, mut mount, mut root) = (self.leaf.parent, self.mount, self.root);
         asker.set::<COUNT_AT>(0);
         for _ in 0..DEPTH_MAX {
             if dentry == root {
-                let mount = mount_of(vfsmount);
-                let above = mount_parent(mount);
-                if above == mount || above.is_null() {
+                let crossed = mount_of(mount);
+                let above = mount_parent(crossed);
+                if above == crossed || above.is_null() {
                     return true;
                 }
-                dentry = mount_point(mount);
-                vfsmount = mount_vfsmount(above);
-                root = vfsmount_root(vfsmount);
+                dentry = mount_point(crossed);
+                mount = mount_vfsmount(above);
+                root = vfsmount_root(mount);
                 continue;
             }
             let parent = dentry_parent(dentry);
@@ -309,14 +303,19 @@ impl Walk {
     }
 
     #[inline(always)]
-    pub(crate) fn find(&mut self, asker: &Asker, look: Look, file: *const file) -> Option<Found> {
+    pub(crate) fn find(
+        &mut self,
+        asker: &Asker,
+        look: Look,
+        lengths: u64,
+        file: *const file,
+    ) -> Option<Found> {
         match look {
-            Look::Leaf if self.locate(file) => {
-                asker.find_text::<NAME_MAX>(look, dentry_name(self.leaf))
-            }
+            Look::Leaf if self.locate(file) => find_name(asker, look, lengths, &self.leaf),
+            Look::Ending if self.locate(file) => ending(asker, self.leaf.name),
             // The directory that a mount begins with is called what it is mounted on.
-            Look::Parent if self.locate(file) && self.parent != self.root => {
-                asker.find_text::<NAME_MAX>(look, dentry_name(self.parent))
+            Look::Parent if self.locate(file) && self.leaf.parent != self.root => {
+                find_name(asker, look, lengths, &Place::of(self.leaf.parent))
             }
             Look::Directory => match self.walked {
                 Walked::No => None,
@@ -326,11 +325,23 @@ impl Walk {
             Look::Path => match self.walked {
                 Walked::No => None,
                 Walked::Partly => Some(beginning(asker, 0)),
-                Walked::Wholly => whole(asker, dentry_name(self.leaf)),
+                Walked::Wholly => whole(asker, self.leaf.name),
             },
             _ => None,
         }
     }
+}
+
+/// A name of a length that no row has is not even read.
+#[inline(always)]
+fn find_name(asker: &Asker, look: Look, lengths: u64, place: &Place) -> Option<Found> {
+    if place.name.is_null() {
+        return None;
+    }
+    if !has_length(lengths, place.len()) {
+        return Some(Found::Nothing);
+    }
+    asker.find_text::<NAME_MAX>(look, place.name)
 }
 
 /// From the directory at the top down, as far as rows lie below.
@@ -338,7 +349,7 @@ impl Walk {
 fn descend(asker: &mut Asker) -> Walked {
     asker.set::<LEN_AT>(0);
     // SAFETY: the slot is ours, aligned and long enough.
-    unsafe { asker.at::<TEXT_AT>().cast::<[u64; 8]>().write([0; 8]) };
+    zero(unsafe { &mut *asker.at::<TEXT_AT>().cast::<[u64; 8]>() });
     for _ in 0..DEPTH_MAX {
         let count = asker.get::<COUNT_AT>();
         if count == 0 {
@@ -416,7 +427,37 @@ fn beginning(asker: &Asker, more: u32) -> Found {
     // SAFETY: before the text there is room for the head of its key, behind it for a slash.
     unsafe {
         asker.at::<TEXT_AT>().add(at as usize).write(b'/');
-        key.cast::<[u32; 2]>().write([PathKey::bits(len as u32 + 1 + more), asker.filter]);
+        key.cast::<[u32; 2]>().write([
+            PathKey::bits(len as u32 + 1 + more),
+            asker.filter | (Look::Path as u32) << 16,
+        ]);
     }
     found(&raw const PATHS, key)
+}
+
+/// Looks up what a name ends with: its last bytes, turned round.
+#[inline(always)]
+fn ending(asker: &Asker, name: *const u8) -> Option<Found> {
+    const WORDS: usize = ENDING_MAX / 8;
+    const { assert!(TEXT_AT + ENDING_MAX + 64 <= KEY_AT && ENDING_MAX.is_multiple_of(8)) };
+    let from = asker.at::<KEY_AT>();
+    // SAFETY: the slot is ours and long enough; the helper checks the source.
+    let read = unsafe { bpf_probe_read_kernel_str(from.cast(), NAME_MAX as u32, name.cast()) };
+    if read <= 1 {
+        return None;
+    }
+    let len = clamp::<{ NAME_MAX - 1 }>((read - 1) as u64);
+    let (key, text) =
+        (asker.at::<{ TEXT_AT - 2 * size_of::<u32>() }>(), asker.at::<TEXT_AT>().cast::<u64>());
+    // SAFETY: before the name the slot has as many bytes as are read, and those that are not of the name
+    // do not count; before the text there is room for the head of its key.
+    unsafe {
+        let last = from.add(len as usize).cast::<u64>();
+        for at in 0..WORDS {
+            text.add(at).write(last.sub(at + 1).read_unaligned().swap_bytes());
+        }
+        let bits = PathKey::bits((len as u32).min(ENDING_MAX as u32));
+        key.cast::<[u32; 2]>().write([bits, asker.filter | (Look::Ending as u32) << 16]);
+    }
+    Some(found(&raw const PATHS, key))
 }

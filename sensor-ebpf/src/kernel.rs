@@ -1,6 +1,8 @@
 //! The getters of `shim/shim.c`: the only way to a kernel structure. Those of registers are in the file
 //! of their architecture, below `syscall/`.
 
+use core::mem::MaybeUninit;
+
 /// Kernel structures: only ever behind a pointer.
 macro_rules! structures {
     ($($name:ident),* $(,)?) => { $(
@@ -62,7 +64,6 @@ getters! {
     task_leader(*const task_struct) -> *const task_struct;
     task_cred(*const task_struct) -> *const cred;
     task_fs(*const task_struct) -> *const fs_struct;
-    task_files(*const task_struct) -> *const files_struct;
     task_signal(*const task_struct) -> *const signal_struct;
     task_thread_pid(*const task_struct) -> *const pid;
     task_mm(*const task_struct) -> *const mm_struct;
@@ -140,13 +141,9 @@ getters! {
 
     fs_pwd(*const fs_struct) -> *const path;
     fs_root(*const fs_struct) -> *const path;
-    files_fdt(*const files_struct) -> *const fdtable;
-    fdt_max(*const fdtable) -> u32;
-    fdt_files(*const fdtable) -> *const *const file;
     file_path(*const file) -> *const path;
     file_inode(*const file) -> *const inode;
     file_private(*const file) -> *const socket;
-    path_mount(*const path) -> *const vfsmount;
     path_dentry(*const path) -> *const dentry;
     vfsmount_root(*const vfsmount) -> *const dentry;
     mount_of(*const vfsmount) -> *const mount;
@@ -191,7 +188,103 @@ getters! {
 
 }
 
+/// Of the current task as [`crate::task::current`] has it, and of what hangs on it: plain loads where the
+/// verifier tracks both, a tenth of the cost.
+pub(crate) mod own {
+    use super::{cred, fdtable, file, files_struct, pid, task_struct};
+
+    macro_rules! own {
+        ($($name:ident = $symbol:literal ($from:ty) -> $to:ty;)*) => {
+            unsafe extern "C" {
+                $( #[link_name = $symbol] pub(crate) safe fn $name(from: $from) -> $to; )*
+            }
+        };
+    }
+
+    own! {
+        task_pid = "own_task_pid" (*const task_struct) -> u32;
+        task_tgid = "own_task_tgid" (*const task_struct) -> u32;
+        task_start_boot_ns = "own_task_start_boot_ns" (*const task_struct) -> u64;
+        task_parent = "own_task_parent" (*const task_struct) -> *const task_struct;
+        task_leader = "own_task_leader" (*const task_struct) -> *const task_struct;
+        task_cred = "own_task_cred" (*const task_struct) -> *const cred;
+        task_thread_pid = "own_task_thread_pid" (*const task_struct) -> *const pid;
+        task_files = "own_task_files" (*const task_struct) -> *const files_struct;
+        task_comm_begin = "own_task_comm_begin" (*const task_struct) -> u64;
+        task_comm_end = "own_task_comm_end" (*const task_struct) -> u64;
+        cred_euid = "own_cred_euid" (*const cred) -> u32;
+        cred_egid = "own_cred_egid" (*const cred) -> u32;
+        cred_cap_permitted = "own_cred_cap_permitted" (*const cred) -> u64;
+        cred_cap_effective = "own_cred_cap_effective" (*const cred) -> u64;
+        pid_level = "own_pid_level" (*const pid) -> u32;
+        files_fdt = "own_files_fdt" (*const files_struct) -> *const fdtable;
+        fdt_max = "own_fdt_max" (*const fdtable) -> u32;
+        fdt_files = "own_fdt_files" (*const fdtable) -> *const *const file;
+    }
+}
+
+/// Where a file is: what both members of a path point to.
+#[repr(C)]
+pub(crate) struct Location {
+    pub mount: *const vfsmount,
+    pub dentry: *const dentry,
+}
+
+/// What a walk needs to know of a dentry.
+#[repr(C)]
+pub(crate) struct Place {
+    pub parent: *const dentry,
+    /// Of the name, in this order on the machines that this runs on.
+    hash_and_len: u64,
+    pub name: *const u8,
+}
+
+impl Location {
+    #[inline(always)]
+    pub(crate) fn of(path: *const path) -> Self {
+        let mut location = MaybeUninit::uninit();
+        // SAFETY: the getter fills all of it.
+        unsafe {
+            path_location(path, location.as_mut_ptr());
+            location.assume_init()
+        }
+    }
+}
+
+impl Place {
+    #[inline(always)]
+    pub(crate) fn nowhere() -> Self {
+        Self { parent: core::ptr::null(), hash_and_len: 0, name: core::ptr::null() }
+    }
+
+    /// Bytes of the name, without its NUL.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        (self.hash_and_len >> 32) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn of(dentry: *const dentry) -> Self {
+        let mut place = MaybeUninit::uninit();
+        // SAFETY: the getter fills all of it.
+        unsafe {
+            dentry_place(dentry, place.as_mut_ptr());
+            place.assume_init()
+        }
+    }
+}
+
 unsafe extern "C" {
+    fn path_location(from: *const path, to: *mut Location);
+    fn dentry_place(from: *const dentry, to: *mut Place);
+
+    /// The task that runs the program.
+    pub(crate) safe fn current_task() -> *const task_struct;
+
+    /// The registers that the current task entered the kernel with, as a pointer that the verifier
+    /// tracks where it can.
+    pub(crate) safe fn own_regs(regs: *const pt_regs) -> *const pt_regs;
+
     /// Id of the cgroup, or of the one above it, at this distance from the root.
     pub(crate) safe fn cgroup_ancestor_id(from: *const cgroup, level: u32) -> u64;
 

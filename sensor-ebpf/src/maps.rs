@@ -11,6 +11,7 @@ use sensor_common::filter::{self, Filter, NetworkKey, PathKey, TextKey};
 use sensor_common::function;
 use sensor_common::header::RECORD_MAX;
 use sensor_common::histogram::Histogram;
+use sensor_common::resolved::RESOLVED_MAX;
 
 /// Set by the loader before the load; the verifier folds it into the programs.
 #[unsafe(no_mangle)]
@@ -90,6 +91,12 @@ pub(crate) static CONTAINED: HashMap<u64, u8> = HashMap::with_max_entries(16_384
 /// Events that no rule can match, by index of their type: probes add, the agent reads and sums.
 #[map]
 pub(crate) static FILTERED: PerCpuArray<u64> = PerCpuArray::with_max_entries(filter::EVENTS, 0);
+
+/// Thread id to what the paths of the system call that it is in lead to: `resolve` writes, the program at
+/// the end of the call takes.
+#[map]
+pub(crate) static RESOLVED_BY_TASK: LruHashMap<u32, [u8; RESOLVED_MAX]> =
+    LruHashMap::with_max_entries(128, 0);
 
 /// How often a program on a kernel function met the sensor itself, by `sensor_common::function`:
 /// those programs add, the loader reads.

@@ -4,49 +4,56 @@ use sensor_common::exec::FileId;
 use sensor_common::path::{COMPONENTS_MAX, DELETED, PATH_MAX, TRUNCATED};
 
 use crate::kernel::{
-    dentry_hash_pprev, dentry_name, dentry_parent, file, file_inode, inode_mode, inode_number,
+    Location, Place, dentry_hash_pprev, dentry_parent, file, file_inode, inode_mode, inode_number,
     inode_super, kernfs_node, mount_of, mount_parent, mount_point, mount_vfsmount, node_name,
-    node_parent, path, path_dentry, path_mount, super_device, super_magic, vfsmount_root,
+    node_parent, path, super_device, super_magic, vfsmount_root,
 };
 use crate::submit::Draft;
 
 /// `NAME_MAX` and its NUL.
 const NAME_MAX: usize = 256;
 
-/// Appends the components of `path` up to the root of its mount namespace; the bytes added and
+/// As [`append_at`], for what a path points to.
+#[inline(always)]
+pub(crate) fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
+    append_at(draft, Location::of(path))
+}
+
+/// Appends the components of a place up to the root of its mount namespace; the bytes added and
 /// the flags of `sensor_common::path`.
 ///
 /// A chroot does not shorten the path: what counts is where the file is, not what the process
 /// calls it.
 #[inline(always)]
-pub(crate) fn append(draft: &mut Draft, path: *const path) -> (u32, u32) {
+pub(crate) fn append_at(draft: &mut Draft, location: Location) -> (u32, u32) {
     let start = draft.len();
-    let mut dentry = path_dentry(path);
-    let mut vfsmount = path_mount(path);
+    let Location { mut mount, mut dentry } = location;
     if dentry.is_null() {
         return (0, TRUNCATED);
     }
     let leaf = dentry;
+    let mut root = vfsmount_root(mount);
     let mut flags = TRUNCATED;
     for _ in 0..COMPONENTS_MAX {
-        if dentry == vfsmount_root(vfsmount) {
-            let mount = mount_of(vfsmount);
-            let above = mount_parent(mount);
-            if above == mount || above.is_null() {
+        if dentry == root {
+            let crossed = mount_of(mount);
+            let above = mount_parent(crossed);
+            if above == crossed || above.is_null() {
                 flags = 0;
                 break;
             }
-            dentry = mount_point(mount);
-            vfsmount = mount_vfsmount(above);
+            dentry = mount_point(crossed);
+            mount = mount_vfsmount(above);
+            root = vfsmount_root(mount);
             continue;
         }
         if draft.len() - start > (PATH_MAX - NAME_MAX) as u64 {
             break;
         }
-        if draft.kernel_str::<NAME_MAX>(dentry_name(dentry)) == 0 {
+        let Place { parent, name, .. } = Place::of(dentry);
+        if draft.kernel_str::<NAME_MAX>(name) == 0 {
             break;
         }
-        let parent = dentry_parent(dentry);
         if parent == dentry || parent.is_null() {
             // Files that never had a place in a tree, such as a memfd: the one name is all.
             flags = 0;

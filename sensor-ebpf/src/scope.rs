@@ -8,11 +8,10 @@ use sensor_common::function::Function;
 use crate::atomic;
 use crate::kernel::{
     cgroup, cgroup_ancestor_id, cgroup_level, cgroup_node, cgroup_root, css_cgroup,
-    css_set_default, css_set_memory, css_set_pids, node_id, root_hierarchy, task_css_set,
-    task_struct,
+    css_set_default, css_set_memory, css_set_pids, current_task, node_id, root_hierarchy,
+    task_css_set, task_struct,
 };
 use crate::maps::{CONFIG, MET};
-use crate::task;
 
 const PIDS: u32 = Controller::Pids as u32;
 const MEMORY: u32 = Controller::Memory as u32;
@@ -24,7 +23,7 @@ pub(crate) fn current_wanted() -> bool {
     if current_tgid() == config.self_tgid {
         return false;
     }
-    config.scope_cgroup_id == 0 || in_scope(cgroup_of(task::current()))
+    config.scope_cgroup_id == 0 || in_scope(cgroup_of(current_task()))
 }
 
 /// As [`current_wanted`], in a program on `function`, which also counts its meetings with the sensor.
@@ -78,7 +77,7 @@ pub(crate) fn is_of_hierarchy(cgroup: *const cgroup) -> bool {
 #[inline(always)]
 pub(crate) fn current_cgroup_id() -> u64 {
     if is_legacy() {
-        return node_id(cgroup_node(cgroup_of(task::current())));
+        return node_id(cgroup_node(cgroup_of(current_task())));
     }
     // SAFETY: a helper without preconditions.
     unsafe { bpf_get_current_cgroup_id() }

@@ -11,14 +11,16 @@ use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
+    bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_map_update_elem, bpf_probe_read_kernel,
     bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str, bpf_ringbuf_output,
 };
+use aya_ebpf::maps::LruHashMap;
 use sensor_common::Kind;
 use sensor_common::config::SCRATCH_SLOTS;
 use sensor_common::counters::{self, Outcome};
 use sensor_common::filter::Facts;
 use sensor_common::header::{Header, RECORD_MAX};
+use zerocopy::FromZeros;
 
 use crate::atomic;
 use crate::filter::{self, Asker, count_filtered, filter_of};
@@ -58,6 +60,31 @@ pub(crate) fn lose(kind: Kind, outcome: Outcome, cgroup_id: u64) {
     // Another processor may have been first: its 1 then stands for both, which only the share of
     // this cgroup in the sum feels.
     let _full = BLINDED.insert(cgroup_id, 1_u64, BPF_NOEXIST);
+}
+
+/// Zeroes what stands in a slot, word by word: the function that the compiler calls for more than a few
+/// bytes goes byte by byte.
+#[inline(always)]
+pub(crate) fn zero<T: FromZeros>(to: &mut T) {
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    let words = (&raw mut *to).cast::<u64>();
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: within it and aligned, by the line above; all zeroes are one of its values.
+        unsafe { words.add(word).write_volatile(0) };
+    }
+}
+
+/// Zeroes all of a record but its header.
+#[inline(always)]
+pub(crate) fn zero_body<T: FromZeros>(to: &mut T) {
+    const HEADER: usize = size_of::<Header>();
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    const { assert!(HEADER.is_multiple_of(8)) };
+    let words = (&raw mut *to).cast::<u64>();
+    for word in HEADER / 8..size_of::<T>() / 8 {
+        // SAFETY: as above.
+        unsafe { words.add(word).write_volatile(0) };
+    }
 }
 
 impl Draft {
@@ -136,18 +163,43 @@ impl Draft {
 
     #[inline(always)]
     fn claim(kind: Kind) -> Option<Self> {
-        // SAFETY: a helper without preconditions.
-        let first = unsafe { bpf_get_smp_processor_id() } * SCRATCH_SLOTS;
-        // Not a loop: older verifiers do not see that one over slots ends.
-        let slot = claim(first)
-            .or_else(|| claim(first + 1))
-            .or_else(|| claim(first + 2))
-            .or_else(|| claim(first + 3));
-        const { assert!(SCRATCH_SLOTS == 4) };
+        let slot = claim_any();
         if slot.is_none() {
             lose(kind, Outcome::DroppedScratch, current_cgroup_id());
         }
         slot.map(|slot| Self { slot, kind })
+    }
+
+    /// Room to put something together that is no record: it must end in [`Draft::keep`].
+    #[inline(always)]
+    pub(crate) fn borrow(kind: Kind) -> Option<Self> {
+        let slot = claim_any()?;
+        // SAFETY: the slot is ours until `release`.
+        unsafe { (&raw mut (*slot).len).write_volatile(0) };
+        Some(Self { slot, kind })
+    }
+
+    /// Puts what is there into a map. What has no room in it is not kept.
+    #[inline(always)]
+    pub(crate) fn keep<V>(self, map: *const LruHashMap<u32, V>, key: u32) {
+        const { assert!(size_of::<V>() <= RECORD_MAX) };
+        // SAFETY: the slot is long enough, and all of it is map memory.
+        let _kept = unsafe {
+            bpf_map_update_elem(
+                map.cast_mut().cast(),
+                (&raw const key).cast(),
+                (&raw const (*self.slot).bytes).cast(),
+                0,
+            )
+        };
+        self.release();
+    }
+
+    /// Takes back what was appended since the record was this long.
+    #[inline(always)]
+    pub(crate) fn cut(&mut self, len: u64) {
+        // SAFETY: the slot is ours until `release`.
+        unsafe { (&raw mut (*self.slot).len).write_volatile(len) };
     }
 
     /// Bytes so far.
@@ -296,6 +348,19 @@ impl Draft {
         // SAFETY: as in `begin`.
         unsafe { atomic::add(&raw mut (*self.slot).claims, u64::MAX) };
     }
+}
+
+/// Claims one of this processor's slots.
+#[inline(always)]
+fn claim_any() -> Option<*mut Slot> {
+    // SAFETY: a helper without preconditions.
+    let first = unsafe { bpf_get_smp_processor_id() } * SCRATCH_SLOTS;
+    const { assert!(SCRATCH_SLOTS == 4) };
+    // Not a loop: older verifiers do not see that one over slots ends.
+    claim(first)
+        .or_else(|| claim(first + 1))
+        .or_else(|| claim(first + 2))
+        .or_else(|| claim(first + 3))
 }
 
 /// Claims a slot, if nobody else has it or is about to.

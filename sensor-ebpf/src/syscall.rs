@@ -2,12 +2,9 @@
 
 use sensor_common::call::RESULT;
 
-use crate::kernel::{
-    current_regs, fdt_files, fdt_max, fdtable, file, files_fdt, pt_regs, task_files, task_struct,
-};
+use crate::kernel::{current_regs, current_task, file, own, own_regs, pt_regs, task_struct};
 use crate::maps::COMPAT;
 use crate::submit::read_kernel;
-use crate::task;
 
 #[cfg_attr(bpf_target_arch = "x86_64", path = "syscall/x86_64.rs")]
 #[cfg_attr(bpf_target_arch = "aarch64", path = "syscall/aarch64.rs")]
@@ -26,18 +23,18 @@ pub(crate) struct Exit {
 impl Exit {
     #[inline(always)]
     pub(crate) fn new(regs: *const pt_regs, result: i64) -> Self {
-        let task = task::current();
+        let task = current_task();
         let compat = is_compat(task);
         // A 32-bit result is an int: its sign is in bit 31.
         let result = if compat { i64::from(result as i32) } else { result };
-        Self { task, regs, result, compat }
+        Self { task, regs: own_regs(regs), result, compat }
     }
 
     /// The system call that the current task is in, seen from a function that does its work and
     /// returned an int.
     #[inline(always)]
     pub(crate) fn inside(result: i32) -> Self {
-        let task = task::current();
+        let task = current_task();
         let compat = is_compat(task);
         Self { task, regs: current_regs(), result: i64::from(result), compat }
     }
@@ -45,7 +42,7 @@ impl Exit {
     /// What the current task had done for it, outside of the system call that asks for it.
     #[inline(always)]
     pub(crate) fn elsewhere(result: i32) -> Self {
-        let task = task::current();
+        let task = current_task();
         Self { task, regs: core::ptr::null(), result: i64::from(result), compat: false }
     }
 
@@ -91,12 +88,12 @@ impl Exit {
     /// The open file behind a descriptor of the current task, or null.
     #[inline(always)]
     pub(crate) fn file(&self, fd: i32) -> *const file {
-        let table: *const fdtable = files_fdt(task_files(self.task));
+        let table = own::files_fdt(own::task_files(self.task));
         let mut file = core::ptr::null();
-        if fd < 0 || fd as u32 >= fdt_max(table) {
+        if fd < 0 || fd as u32 >= own::fdt_max(table) {
             return file;
         }
-        read_kernel(fdt_files(table).wrapping_add(fd as usize), &mut file);
+        read_kernel(own::fdt_files(table).wrapping_add(fd as usize), &mut file);
         file
     }
 }

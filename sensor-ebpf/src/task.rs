@@ -1,47 +1,89 @@
 //! A task → the header of a record.
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_smp_processor_id};
+use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use sensor_common::exec::{Resources, Session};
 use sensor_common::header::{COMM_LEN, Header};
 
 use crate::kernel::{
     cred_cap_effective, cred_cap_inheritable, cred_cap_permitted, cred_egid, cred_euid,
-    mm_anon_pages, mm_file_pages, mm_shmem_pages, mm_swapped_pages, mm_total_vm, namespace_init,
-    pid, pid_level, pid_numbers, signal_fd_limit, signal_pgrp, signal_session, signal_tty,
-    task_comm, task_cred, task_leader, task_login_uid, task_major_faults, task_minor_faults,
-    task_mm, task_parent, task_pid, task_signal, task_start_boot_ns, task_struct, task_tgid,
-    task_thread_pid, tty_driver, tty_driver_major, tty_driver_minor_start, tty_index, upid,
-    upid_namespace, upid_nr, upid_size,
+    current_task, mm_anon_pages, mm_file_pages, mm_shmem_pages, mm_swapped_pages, mm_total_vm,
+    namespace_init, own, pid, pid_level, pid_numbers, signal_fd_limit, signal_pgrp, signal_session,
+    signal_tty, task_comm, task_cred, task_leader, task_login_uid, task_major_faults,
+    task_minor_faults, task_mm, task_parent, task_pid, task_signal, task_start_boot_ns,
+    task_struct, task_tgid, task_thread_pid, tty_driver, tty_driver_major, tty_driver_minor_start,
+    tty_index, upid, upid_namespace, upid_nr, upid_size,
 };
 use crate::submit::{now_boot_ns, read_kernel};
 
-/// The task that runs the program.
+/// Fills a header about the current task.
 #[inline(always)]
-pub(crate) fn current() -> *const task_struct {
-    // SAFETY: a helper without preconditions.
-    unsafe { bpf_get_current_task() as *const task_struct }
+pub(crate) fn fill(header: &mut Header, cgroup_id: u64) {
+    let task = current_task();
+    let leader = own::task_leader(task);
+    let cred = own::task_cred(task);
+    header.start_boot_ns = own::task_start_boot_ns(leader);
+    header.tgid = own::task_tgid(task);
+    header.tid = own::task_pid(task);
+    header.ppid = own::task_tgid(own::task_parent(task));
+    header.uid = own::cred_euid(cred);
+    header.gid = own::cred_egid(cred);
+    header.cap_effective = own::cred_cap_effective(cred);
+    header.cap_permitted = own::cred_cap_permitted(cred);
+    header.comm = own_comm(task);
+    // In the initial namespace the numbers are those that are known already.
+    let is_inside = own::pid_level(own::task_thread_pid(task)) != 0;
+    header.vpid = if is_inside { own_number_inside(leader) } else { header.tgid };
+    header.vtid = match is_inside {
+        false => header.tid,
+        true if header.tid == header.tgid => header.vpid,
+        true => own_number_inside(task),
+    };
+    moment(header, cgroup_id);
 }
 
-/// Fills a header about `task`, which is in the cgroup `cgroup_id`.
+/// Fills a header about any task.
 #[inline(always)]
-pub(crate) fn fill(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
+pub(crate) fn fill_about(header: &mut Header, task: *const task_struct, cgroup_id: u64) {
     let leader: *const task_struct = task_leader(task);
     let cred = task_cred(task);
-    header.boot_ns = now_boot_ns();
-    header.cgroup_id = cgroup_id;
     header.start_boot_ns = task_start_boot_ns(leader);
     header.tgid = task_tgid(task);
     header.tid = task_pid(task);
     header.ppid = task_tgid(task_parent(task));
     header.uid = cred_euid(cred);
     header.gid = cred_egid(cred);
-    header.vpid = number_inside(task_thread_pid(leader));
-    header.vtid = if leader == task { header.vpid } else { number_inside(task_thread_pid(task)) };
-    // SAFETY: a helper without preconditions.
-    header.cpu = unsafe { bpf_get_smp_processor_id() };
     header.cap_effective = cred_cap_effective(cred);
     header.cap_permitted = cred_cap_permitted(cred);
     read_kernel(task_comm(task).cast::<[u8; COMM_LEN]>(), &mut header.comm);
+    header.vpid = number_inside(task_thread_pid(leader));
+    header.vtid = number_inside(task_thread_pid(task));
+    moment(header, cgroup_id);
+}
+
+#[inline(always)]
+fn moment(header: &mut Header, cgroup_id: u64) {
+    header.boot_ns = now_boot_ns();
+    header.cgroup_id = cgroup_id;
+    // SAFETY: a helper without preconditions.
+    header.cpu = unsafe { bpf_get_smp_processor_id() };
+}
+
+/// What the current task is called.
+#[inline(always)]
+fn own_comm(task: *const task_struct) -> [u8; COMM_LEN] {
+    const { assert!(COMM_LEN == 16) };
+    let words = [own::task_comm_begin(task), own::task_comm_end(task)];
+    // SAFETY: sixteen bytes are sixteen bytes.
+    unsafe { core::mem::transmute(words.map(u64::to_ne_bytes)) }
+}
+
+/// The number in its own pid namespace of the current task or its leader.
+#[inline(always)]
+pub(crate) fn own_number_inside(task: *const task_struct) -> u32 {
+    if own::pid_level(own::task_thread_pid(task)) == 0 {
+        return own::task_pid(task);
+    }
+    number_inside(task_thread_pid(task))
 }
 
 /// What the task shares with the others of its login.

@@ -43,6 +43,44 @@ impl Actor {
         self.instructions(number, [0xbb, 0xb9, 0xba], arguments, [0xcd, 0x80]);
     }
 
+    /// Adds a text for calls to point at, with its NUL; its address.
+    pub(crate) fn text(&mut self, text: &str) -> u32 {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.resize(text.len() + 4 - text.len() % 4, 0);
+        let words: Vec<u32> = bytes
+            .chunks_exact(4)
+            .map(|word| u32::from_le_bytes(word.try_into().unwrap()))
+            .collect();
+        self.data(&words)
+    }
+
+    /// Replaces the program by another, without arguments but its name.
+    pub(crate) fn execute(&mut self, program: &str) {
+        const EXECVE: Syscall = Syscall { native: Some(59), compat: 11, compat_16: 0 };
+        let name = self.text(program);
+        let argv = self.data(&[name, 0, 0, 0]);
+        self.call(EXECVE, [name, argv, 0]);
+    }
+
+    /// Clones with these flags, on a stack of its own where memory is shared; what the new task does
+    /// before it ends.
+    pub(crate) fn split(&mut self, flags: u32, new: impl FnOnce(&mut Self)) {
+        const CLONE: Syscall = Syscall { native: Some(56), compat: 120, compat_16: 0 };
+        const CLONE_VM: u32 = 0x100;
+        const EXIT: Syscall = Syscall { native: Some(60), compat: 1, compat_16: 0 };
+        // Calls need no stack: any address will do.
+        let stack = if flags & CLONE_VM == 0 { 0 } else { self.data(&[0; 4]) };
+        self.call(CLONE, [flags, stack, 0]);
+        // test eax, eax; jnz: over what the new task does.
+        self.code.extend([0x85, 0xc0, 0x0f, 0x85]);
+        let jump = self.code.len();
+        self.code.extend([0; 4]);
+        new(self);
+        self.call(EXIT, [0; 3]);
+        let distance = u32::try_from(self.code.len() - jump - 4).unwrap();
+        self.code[jump..jump + 4].copy_from_slice(&distance.to_le_bytes());
+    }
+
     fn instructions(&mut self, number: u32, registers: [u8; 3], values: [u32; 3], trap: [u8; 2]) {
         let loads = [(0xb8, number)].into_iter().chain(registers.into_iter().zip(values));
         for (load, value) in loads {

@@ -1,8 +1,7 @@
 //! `sensor run` from its start to its end.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use serde_json::Value;
 
-use crate::harness::{Cgroup, Sensor, wait_for};
+use crate::harness::{Cgroup, Sensor, free_address, get, wait_for};
 
 const WATCHING: &str = "watching with";
 /// Nothing but alerts, and no port.
@@ -169,19 +168,6 @@ fn the_sensor_does_not_report_itself() {
 }
 
 /// An address on loopback that nobody listens on.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
-
-/// The answer to a GET, with its head; nothing when nobody answers.
-fn get(address: &str, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
-}
-
 #[test]
 fn a_kernel_without_type_information_is_one_sentence_with_the_fix() {
     let hide = "mount -t tmpfs none /sys/kernel/btf";

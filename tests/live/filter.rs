@@ -56,6 +56,12 @@ const RULES: &str = "
   condition: opened and thread.cap_effective contains CAP_SYS_ADMIN and fd.filename = b
 - rule: long
   condition: opened and fd.name startswith DIR/long
+- rule: ending
+  condition: opened and fd.name endswith eaf and proc.name = cat
+- rule: long ending
+  condition: opened and fd.name endswith ENDING
+- rule: no such ending
+  condition: opened and fd.directory = DIR and not fd.filename endswith opied
 - rule: climbs
   condition: opened and fd.nameraw contains \"../\" and fd.name startswith DIR
 - rule: calls
@@ -192,7 +198,9 @@ fn workload(directory: &Path, port: u16) -> String {
 }
 
 fn filled(text: &str, directory: &Path, port: u16) -> String {
-    text.replace("DIR", directory.to_str().unwrap()).replace("PORT", &port.to_string())
+    text.replace("DIR", directory.to_str().unwrap())
+        .replace("PORT", &port.to_string())
+        .replace("ENDING", &"n".repeat(40))
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -236,15 +237,6 @@ impl Sensor {
         Self::spawn(&mut command)
     }
 
-    /// The same in a cgroup namespace whose root is this group, among mounts of its own, after a shell
-    /// script has changed them.
-    pub(crate) fn start_in_namespace(cgroup: &Cgroup, script: &str, arguments: &[&str]) -> Self {
-        let script = format!("{script}; exec \"$@\"");
-        let mut command = cgroup.command("unshare");
-        command.args(["-C", "-m", "sh", "-c", &script, "sh"]).arg(program()).args(arguments);
-        Self::spawn(&mut command)
-    }
-
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -318,6 +310,20 @@ pub(crate) fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited in vain");
         thread::park_timeout(Duration::from_millis(10));
     }
+}
+
+/// Where nobody listens.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// The answer to a GET, with its head; nothing when nobody answers.
+pub(crate) fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
 }
 
 /// The sensor under test: `SENSOR_BIN`, else the one that cargo built for this test.

@@ -5,7 +5,6 @@ mod cli;
 mod dependencies;
 mod edges;
 mod fuzz;
-mod limits;
 mod readme;
 mod places;
 mod replay;

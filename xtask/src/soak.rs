@@ -2,8 +2,8 @@
 //! equation is exact, memory was bounded, and the agent sees everything again.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::group::Group;
+use crate::bench::metrics::{fetch, sum};
 use crate::bench::plan::Beside;
 use crate::bench::session::Session;
 use crate::{bench, setup, workspace};
@@ -62,7 +63,7 @@ pub(crate) fn soak(arguments: &Arguments) -> Result<()> {
     let scratch = tempfile::tempdir().context("create a temporary directory")?;
     let rules = scratch.path().join("rules.yaml");
     fs::write(&rules, RULES).with_context(|| format!("write {}", rules.display()))?;
-    let agent = Beside::Agent(vec![rules]);
+    let agent = Beside::Agent { rules: vec![rules], within: None };
     let mut session =
         Session::start(&agent, &programs, Stdio::piped())?.context("the agent is not built")?;
     let alerts = listen(session.printed().context("the agent prints nothing")?);
@@ -156,24 +157,14 @@ fn storm(seconds: u64, session: &Session, programs: &Path) -> Result<f64> {
 fn wait_until_drained(metrics: SocketAddr) -> Result<Duration> {
     let start = Instant::now();
     // A page or so: the host's other processes go on.
-    while sum(metrics, "sensor_ring_unread_bytes")? > 4096.0 {
+    while sum(&fetch(metrics)?, "sensor_ring_unread_bytes", &[]) > 4096.0 {
         ensure!(start.elapsed() < PATIENCE, "the ring is not empty after {PATIENCE:?}");
     }
     Ok(start.elapsed())
 }
 
 fn lost(metrics: SocketAddr) -> Result<f64> {
-    sum(metrics, "sensor_records_dropped_total")
-}
-
-/// The sum of the samples of a metric.
-pub(crate) fn sum(metrics: SocketAddr, name: &str) -> Result<f64> {
-    let mut stream = TcpStream::connect(metrics).context("connect to the agent's metrics")?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").context("ask for the metrics")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).context("read the metrics")?;
-    let samples = text.lines().filter(|line| line.starts_with(name));
-    Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    Ok(sum(&fetch(metrics)?, "sensor_records_dropped_total", &[]))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a soak are far below 2^52")]

@@ -31,7 +31,7 @@ impl Facts for Event {
         self.bits
     }
 
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, _lengths: u64) -> Option<Found> {
         assert_eq!(look, Look::Path, "nobody asks for it");
         self.path
     }
@@ -43,7 +43,7 @@ fn filter() -> Filter {
     let step = Step { from: 0, terms: 0b11 };
     filter.numbers[Number::Result as usize] =
         Steps { asking: 0b01, count: 1, first: 0b10, rest: [step; super::STEPS_MAX] };
-    filter.looks[Look::Path as usize] = Looked { asking: 0b10, missed: 0b01 };
+    filter.looks[Look::Path as usize] = Looked { asking: 0b10, missed: 0b01, lengths: u64::MAX };
     filter
 }
 
@@ -105,9 +105,9 @@ fn keys_hold_what_fits() {
     let key = TextKey::new(3, Look::Leaf as u16, b"shadow").unwrap();
     assert_eq!((key.filter, key.look, &key.text[..7]), (3, 1, b"shadow\0".as_slice()));
     assert!(TextKey::new(0, Look::Leaf as u16, &[b'x'; super::TEXT_MAX + 1]).is_none());
-    let key = PathKey::new(3, b"/etc/\0");
+    let key = PathKey::new(3, Look::Path, b"/etc/\0");
     assert_eq!((key.prefix_bits, PathKey::bits(6)), (80, 80));
-    let long = PathKey::new(3, &[b'x'; super::PATH_MAX + 1]);
+    let long = PathKey::new(3, Look::Path, &[b'x'; super::PATH_MAX + 1]);
     assert_eq!(long.prefix_bits, PathKey::bits(5000));
     assert_eq!(NetworkKey::new(1, Look::Remote, 4, [0; 16], 8).prefix_bits, 40);
 }

@@ -6,20 +6,20 @@
 use sensor_common::Kind;
 use sensor_common::call::{
     ADDRESS_LEN_BY_REFERENCE, ADDRESS_MAX, COMPAT, Call, DATA_IS_MESSAGE, DATA_MAX, HAS_FILE, NONE,
-    Part, Plan, Shape, Socket, TEXTS, WORKING_DIRECTORY, filter,
+    Part, Plan, Shape, Socket, WORKING_DIRECTORY, filter,
 };
 use sensor_common::connect::{AF_INET, AF_INET6};
-use sensor_common::exec::FileId;
 use sensor_common::filter::{Facts, Flags, Found, Look, Number};
 use sensor_common::path::PATH_MAX;
+use sensor_common::resolved::{PATHS, Resolved};
 
 use crate::filter::Asker;
 use crate::kernel::{file_path, fs_pwd, fs_root, path, task_fs};
 use crate::maps::{FLOWS, Flow, PLANS};
-use crate::probe::{Arguments, tracepoint};
+use crate::probe::{Arguments, resolve, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
 use crate::socket;
-use crate::submit::{Draft, read_user};
+use crate::submit::{Draft, read_user, zero_body};
 use crate::syscall::Exit;
 use crate::task;
 
@@ -50,7 +50,15 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     }
     let facts = |asker| Called { asker, result: exit.result };
     let event = sensor_common::filter::of_call(plan.call);
-    let Some(mut draft) = Draft::begin_if(Kind::Call, event, exit.task, facts) else { return };
+    let has_paths = matches!(shape, Shape::Path | Shape::Paths);
+    let found = if has_paths { resolve::found(&exit) } else { None };
+    let draft = Draft::begin_if(Kind::Call, event, exit.task, facts);
+    let Some(mut draft) = draft else {
+        if found.is_some() {
+            resolve::forget();
+        }
+        return;
+    };
     // SAFETY: `Call` is a record.
     let call = unsafe { draft.fixed::<Call>() };
     start(call, &exit, plan);
@@ -60,14 +68,17 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     match shape {
         Shape::Plain => {}
         Shape::Path => {
-            text(&mut draft, &exit, plan, 0, true);
+            text(&mut draft, &exit, plan, 0, found);
         }
         Shape::Paths => {
-            text(&mut draft, &exit, plan, 0, true);
-            text(&mut draft, &exit, plan, 1, true);
-            text(&mut draft, &exit, plan, 2, false);
+            text(&mut draft, &exit, plan, 0, found);
+            text(&mut draft, &exit, plan, 1, found);
+            text(&mut draft, &exit, plan, 2, None);
         }
         Shape::Message => message(&mut draft, &exit, plan),
+    }
+    if found.is_some() {
+        resolve::forget();
     }
     draft.submit();
 }
@@ -108,14 +119,15 @@ impl Facts for Called {
     }
 
     #[inline(always)]
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, _lengths: u64) -> Option<Found> {
         self.asker.find(look)
     }
 }
 
 #[inline(always)]
 fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
-    task::fill(&mut call.header, exit.task, current_cgroup_id());
+    task::fill(&mut call.header, current_cgroup_id());
+    zero_body(call);
     call.args = [
         exit.arg::<0>(),
         exit.arg::<1>(),
@@ -126,13 +138,8 @@ fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
         exit.result as u64,
         0,
     ];
-    call.file = FileId::default();
-    call.socket = Socket::default();
     call.call = u32::from(plan.call);
     call.flags = if exit.compat { COMPAT } else { 0 };
-    call.file_path = Part::default();
-    (call.bases, call.texts) = ([Part::default(); TEXTS], [Part::default(); TEXTS]);
-    (call.address, call.data) = (Part::default(), Part::default());
 }
 
 /// What the event's descriptor stands for.
@@ -170,15 +177,18 @@ fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan) {
     unsafe { draft.fixed::<Call>() }.file_path = part;
 }
 
-/// The text in this place, after the directory that it is relative to.
+/// The text in this place, after what it led to, or the directory that it is relative to; the third text is
+/// no path.
 #[inline(always)]
-fn text(draft: &mut Draft, exit: &Exit, plan: &Plan, place: usize, is_path: bool) {
+fn text(draft: &mut Draft, exit: &Exit, plan: &Plan, place: usize, found: Option<&Resolved>) {
     if plan.texts[place] == NONE {
         return;
     }
     let at = exit.numbered(plan.texts[place]);
     let mut base = Part::default();
-    if is_path && plan.bases[place] != NONE {
+    if let Some(part) = found.and_then(|found| resolve::append(draft, found, place)) {
+        base = part;
+    } else if place < PATHS && plan.bases[place] != NONE {
         (base.len, base.flags) = crate::path::append(draft, directory(exit, plan.bases[place], at));
     }
     let len = draft.user_str::<PATH_MAX>(at as *const u8) as u32;

@@ -34,7 +34,7 @@ fn report(ctx: &impl Arguments, change: Change) {
     let Some(mut draft) = Draft::begin(Kind::Cgroup) else { return };
     // SAFETY: `Cgroup` is a record.
     let record = unsafe { draft.fixed::<Cgroup>() };
-    task::fill(&mut record.header, task::current(), current_cgroup_id());
+    task::fill(&mut record.header, current_cgroup_id());
     record.id = node_id(cgroup_node(cgroup));
     record.change = change as u32;
     let path_len = draft.kernel_str::<PATH_MAX>(ctx.arg(1)) as u32;

@@ -23,7 +23,7 @@ use crate::kernel::{
 };
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
-use crate::submit::{Draft, clamp, read_kernel, read_user};
+use crate::submit::{Draft, clamp, read_kernel, read_user, zero_body};
 use crate::syscall::Exit;
 use crate::syscall::architecture::is_packed_connect;
 use crate::task;
@@ -137,12 +137,9 @@ pub(crate) struct Passed {
 #[inline(always)]
 pub(crate) fn record(exit: &Exit, passed: &Passed) {
     let fill = |connect: &mut Connect| {
+        zero_body(connect);
         connect.result = exit.result;
         (connect.fd, connect.flags) = (passed.fd, passed.flags);
-        (connect.family, connect.protocol, connect.socket_type, connect.unix_len) = (0, 0, 0, 0);
-        (connect.remote_port, connect.local_port) = (0, 0);
-        (connect.remote, connect.local) = ([0; 16], [0; 16]);
-        connect.unix_path = [0; UNIX_PATH_MAX];
         remote(connect, passed.address, passed.len);
         local(connect, passed.file);
     };
@@ -152,7 +149,7 @@ pub(crate) fn record(exit: &Exit, passed: &Passed) {
     let Some(mut draft) = draft else { return };
     // SAFETY: `Connect` is a record.
     let connect = unsafe { draft.fixed::<Connect>() };
-    task::fill(&mut connect.header, exit.task, current_cgroup_id());
+    task::fill(&mut connect.header, current_cgroup_id());
     draft.submit();
 }
 
@@ -208,7 +205,7 @@ impl Facts for Connected {
     }
 
     #[inline(always)]
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, _lengths: u64) -> Option<Found> {
         let connect = self.connect();
         let is_v4 = connect.family == AF_INET;
         match look {

@@ -17,8 +17,8 @@ use sensor_common::function::Function;
 
 use crate::kernel::{
     cred, cred_cap_effective, cred_cap_inheritable, cred_cap_permitted, cred_egid, cred_euid,
-    cred_fsgid, cred_fsuid, cred_gid, cred_groups, cred_sgid, cred_suid, cred_uid, groups_count,
-    groups_ids, task_cred,
+    cred_fsgid, cred_fsuid, cred_gid, cred_groups, cred_sgid, cred_suid, cred_uid, current_task,
+    groups_count, groups_ids, task_cred,
 };
 use crate::maps::REPLACED;
 use crate::probe::{Arguments, tracepoint};
@@ -158,11 +158,11 @@ fn asked(sets: &mut [u64; 3], header: u64, data: u64) {
 #[inline(always)]
 fn record(call: Call, arguments: [u64; 3], result: i64, hooked: bool) {
     let Some(mut draft) = Draft::begin(Kind::Credentials) else { return };
-    let task = task::current();
+    let task = current_task();
     let cred = task_cred(task);
     // SAFETY: `Credentials` is a record.
     let credentials = unsafe { draft.fixed::<Credentials>() };
-    task::fill(&mut credentials.header, task, current_cgroup_id());
+    task::fill(&mut credentials.header, current_cgroup_id());
     credentials.call = call as u32;
     credentials.result = result;
     credentials.arguments = arguments;

@@ -10,12 +10,11 @@ use sensor_common::Kind;
 use sensor_common::counters::Outcome;
 use sensor_common::syscall::CONNECT;
 
-use crate::kernel::pt_regs;
+use crate::kernel::{current_task, own_regs, pt_regs};
 use crate::maps::{COMPAT, SYSCALLS};
 use crate::scope::current_wanted;
 use crate::submit::count;
 use crate::syscall::architecture::{is_compat, is_packed_connect, number, number_btf};
-use crate::task;
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn dispatch_btf(ctx: BtfTracePointContext) -> i32 {
@@ -25,17 +24,18 @@ pub(crate) fn dispatch_btf(ctx: BtfTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub(crate) fn dispatch_raw(ctx: RawTracePointContext) -> i32 {
-    dispatch(&ctx, number(ctx.arg(0)), ctx.arg(0));
+    let regs = own_regs(ctx.arg(0));
+    dispatch(&ctx, number(regs), regs);
     0
 }
 
 #[inline(always)]
 fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const pt_regs) {
-    let number = if is_compat(task::current()) {
+    let number = if is_compat(current_task()) {
         match COMPAT.get(number) {
             Some(native) if *native != 0 => *native,
             _ => {
-                if is_packed_connect(number, regs) && connects_come_here() {
+                if is_packed_connect(number, own_regs(regs)) && connects_come_here() {
                     unsupported_connect();
                 }
                 return;

@@ -38,7 +38,7 @@ fn try_exec(ctx: &impl Arguments) {
     let file = bprm_file(bprm);
     // SAFETY: `Exec` is a record; each borrow ends before the next.
     let exec = unsafe { draft.fixed::<Exec>() };
-    task::fill(&mut exec.header, task, current_cgroup_id());
+    task::fill(&mut exec.header, current_cgroup_id());
     path::identify(&mut exec.file, file);
     exec.flags = flags(file) | called();
     task::session(&mut exec.session, task);

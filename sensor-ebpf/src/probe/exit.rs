@@ -26,7 +26,7 @@ fn try_exit(ctx: &impl Arguments) {
     let Some(mut draft) = Draft::begin(Kind::Exit) else { return };
     // SAFETY: `Exit` is a record.
     let exit = unsafe { draft.fixed::<Exit>() };
-    task::fill(&mut exit.header, task, current_cgroup_id());
+    task::fill(&mut exit.header, current_cgroup_id());
     // `exit_group` and a fatal signal set the group's code; a lone thread's `exit` only its own.
     let group = signal_group_exit_code(signal);
     exit.status = if group != 0 { group } else { task_exit_code(task) };

@@ -27,7 +27,7 @@ fn try_fork(ctx: &impl Arguments) {
     let Some(mut draft) = Draft::begin(Kind::Fork) else { return };
     // SAFETY: `Fork` is a record.
     let fork = unsafe { draft.fixed::<Fork>() };
-    task::fill(&mut fork.header, ctx.arg(0), current_cgroup_id());
+    task::fill(&mut fork.header, current_cgroup_id());
     fork.child_start_boot_ns = task_start_boot_ns(child);
     fork.child_cgroup_id = node_id(cgroup_node(cgroup_of(child)));
     fork.child_tgid = task_tgid(child);

@@ -15,7 +15,6 @@ use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
 use sensor_common::connect;
-use sensor_common::exec::FileId;
 use sensor_common::open::{self, Call, Open};
 use sensor_common::path::BASE;
 
@@ -28,7 +27,7 @@ use crate::path;
 use crate::probe::connect::{Address, Passed, record as record_connect};
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
-use crate::submit::Draft;
+use crate::submit::{Draft, zero};
 use crate::syscall::Exit;
 use crate::task;
 
@@ -117,7 +116,7 @@ fn record(exit: &Exit, request: *const io_kiocb, file: *const file, call: Call) 
     let Some(mut draft) = Draft::begin(Kind::Open) else { return };
     // SAFETY: `Open` is a record.
     let open = unsafe { draft.fixed::<Open>() };
-    task::fill(&mut open.header, exit.task, current_cgroup_id());
+    task::fill(&mut open.header, current_cgroup_id());
     open.result = exit.result;
     open.call = call as u32 | open::IO_URING;
     open.flags = request_open_flags(request) as u32;
@@ -125,7 +124,7 @@ fn record(exit: &Exit, request: *const io_kiocb, file: *const file, call: Call) 
     open.dirfd = request_open_directory(request);
     open.resolve = request_open_resolve(request) as u32;
     (open.path_len, open.path_flags, open.text_len) = (0, BASE, 0);
-    open.file = FileId::default();
+    zero(&mut open.file);
     if !file.is_null() {
         path::identify(&mut open.file, file);
         let (path_len, path_flags) = path::append(&mut draft, file_path(file));

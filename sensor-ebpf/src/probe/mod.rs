@@ -10,6 +10,7 @@ mod open;
 mod connect;
 mod io_uring;
 mod credentials;
+mod resolve;
 mod call;
 mod run_queue;
 mod sample;

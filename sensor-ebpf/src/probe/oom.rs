@@ -13,9 +13,9 @@ use sensor_common::Kind;
 use sensor_common::oom::Oom;
 
 use crate::kernel::{
-    cgroup_node, css_cgroup, css_set_memory, mm_anon_pages, mm_file_pages, mm_shmem_pages,
-    mm_total_vm, node_id, signal_oom_score_adj, task_comm, task_css_set, task_mm, task_pid_btf,
-    task_signal, task_struct, task_tgid,
+    cgroup_node, css_cgroup, css_set_memory, current_task, mm_anon_pages, mm_file_pages,
+    mm_shmem_pages, mm_total_vm, node_id, signal_oom_score_adj, task_comm, task_css_set, task_mm,
+    task_pid_btf, task_signal, task_struct, task_tgid,
 };
 use crate::path;
 use crate::probe::Arguments;
@@ -57,7 +57,7 @@ fn try_oom(ctx: &impl Arguments) {
     let Some(mut draft) = Draft::begin(Kind::Oom) else { return };
     // SAFETY: `Oom` is a record.
     let oom = unsafe { draft.fixed::<Oom>() };
-    task::fill(&mut oom.header, victim, node_id(cgroup_node(cgroup)));
+    task::fill_about(&mut oom.header, victim, node_id(cgroup_node(cgroup)));
     let node = cgroup_node(css_cgroup(css_set_memory(task_css_set(victim))));
     oom.memory_cgroup_id = node_id(node);
     let mm = task_mm(victim);
@@ -66,7 +66,7 @@ fn try_oom(ctx: &impl Arguments) {
     oom.anon_pages = mm_anon_pages(mm).max(0) as u64;
     oom.file_pages = mm_file_pages(mm).max(0) as u64;
     oom.shmem_pages = mm_shmem_pages(mm).max(0) as u64;
-    let killer = task::current();
+    let killer = current_task();
     oom.killer_tgid = task_tgid(killer);
     read_kernel(task_comm(killer).cast(), &mut oom.killer_comm);
     oom.oom_score_adj = i32::from(signal_oom_score_adj(task_signal(victim)));

@@ -10,7 +10,6 @@
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
-use sensor_common::exec::FileId;
 use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
 use sensor_common::open::{Call, Open};
@@ -22,7 +21,7 @@ use crate::kernel::{file, file_inode, file_path, fs_pwd, inode_mode, task_fs};
 use crate::path;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
-use crate::submit::{Draft, read_kernel, read_user};
+use crate::submit::{Draft, read_kernel, read_user, zero};
 use crate::syscall::Exit;
 use crate::task;
 
@@ -94,7 +93,7 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
     let Some(mut draft) = draft else { return };
     // SAFETY: `Open` is a record.
     let open = unsafe { draft.fixed::<Open>() };
-    task::fill(&mut open.header, exit.task, current_cgroup_id());
+    task::fill(&mut open.header, current_cgroup_id());
     open.result = exit.result;
     open.call = call as u32;
     (open.flags, open.mode) = (passed.flags(), passed.mode());
@@ -105,7 +104,7 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
         path::identify(&mut open.file, file);
         path::append(&mut draft, file_path(file))
     } else {
-        open.file = FileId::default();
+        zero(&mut open.file);
         let base = if passed.dirfd() == AT_FDCWD {
             fs_pwd(task_fs(exit.task))
         } else {
@@ -244,8 +243,10 @@ impl Facts for Opened<'_, '_> {
     }
 
     #[inline(always)]
-    fn find(&mut self, look: Look) -> Option<Found> {
-        if !matches!(look, Look::Leaf | Look::Parent | Look::Directory | Look::Path) {
+    fn find(&mut self, look: Look, lengths: u64) -> Option<Found> {
+        let is_of_file =
+            matches!(look, Look::Leaf | Look::Parent | Look::Directory | Look::Path | Look::Ending);
+        if !is_of_file {
             return self.asker.find(look);
         }
         // After a failure it is the text that says which file it was to be.
@@ -253,7 +254,7 @@ impl Facts for Opened<'_, '_> {
         if file.is_null() {
             return None;
         }
-        self.walk.find(&self.asker, look, file)
+        self.walk.find(&self.asker, look, lengths, file)
     }
 }
 

@@ -34,7 +34,7 @@ fn try_sample(ctx: &PerfEventContext) {
     let Some(mut draft) = Draft::begin(Kind::Sample) else { return };
     // SAFETY: `Sample` is a record.
     let sample = unsafe { draft.fixed::<Sample>() };
-    task::fill(&mut sample.header, task::current(), current_cgroup_id());
+    task::fill(&mut sample.header, current_cgroup_id());
     let kernel_len = stack(&mut draft, ctx, 0);
     let user_len = stack(&mut draft, ctx, BPF_F_USER_STACK);
     // SAFETY: as above.

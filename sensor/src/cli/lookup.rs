@@ -1,6 +1,6 @@
 //! Who is asked what containers are called: the same for every command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -11,12 +11,13 @@ use crate::attribution::cache::Cache;
 use crate::attribution::cgroup::Scope;
 use crate::attribution::state::StateDirectories;
 use crate::attribution::target::Target;
-use crate::cli::kept::{self, Kept};
+use crate::cli::record::hostname;
 use crate::cli::source::Source;
 use crate::config;
-use crate::config::value::duration;
+use crate::config::value::{Kubernetes, duration};
 use crate::driver::Control;
 use crate::metadata::host::Host;
+use crate::metadata::kubernetes::Access;
 use crate::metadata::places::Places;
 use crate::metadata::socket::Limits;
 use crate::metadata::{Lookup, Settings};
@@ -48,22 +49,34 @@ pub(super) struct LookupArgs {
 impl LookupArgs {
     pub(super) fn settings(&self) -> Result<Settings> {
         let defaults = config::Containers::default();
-        settings(&config::Containers {
+        let containers = config::Containers {
             host_root: self.host_root.clone(),
             sources: self.sources.clone(),
             metadata_wait: self.metadata_wait.unwrap_or(defaults.metadata_wait),
             ..defaults
-        })
+        };
+        settings(&containers, &std::env::var("SENSOR_NODE").unwrap_or_else(|_| hostname()))
     }
 }
 
-pub(super) fn settings(config: &config::Containers) -> Result<Settings> {
+/// `node` is what Kubernetes calls this host.
+pub(super) fn settings(config: &config::Containers, node: &str) -> Result<Settings> {
     let host = config.host_root.as_ref().map_or_else(Host::default, Host::below);
     let places = Places::with(&config.sources)?;
     let defaults = Limits::default();
     let at_a_time = if config.sockets { defaults.at_a_time } else { 0 };
     let limits = Limits { question: config.socket_timeout, at_a_time, ..defaults };
-    Ok(Settings { host, places, wait: config.metadata_wait, limits })
+    let kubernetes = match &config.kubernetes {
+        Kubernetes::Off => None,
+        Kubernetes::Auto => Access::of_pod(node, |name| std::env::var(name).ok()),
+        Kubernetes::At(endpoint) => Some(Access {
+            api: endpoint.url().clone(),
+            token_file: config.kubernetes_token_file.clone(),
+            ca_file: config.kubernetes_ca_file.clone(),
+            node: node.to_owned(),
+        }),
+    };
+    Ok(Settings { host, places, wait: config.metadata_wait, limits, kubernetes })
 }
 
 /// A cache that knows where runtimes keep their state.
@@ -93,7 +106,7 @@ fn runtime() -> Result<Runtime> {
 }
 
 /// The containers that run now, with all that can be found out in a moment.
-pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(Cache, Kept)> {
+pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(Cache, Lookup)> {
     /// A person waits for it.
     const LIMIT: Duration = Duration::from_secs(3);
     let mut cache = cache(&settings)?;
@@ -101,13 +114,11 @@ pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(C
     for (id, path) in cache.scan() {
         cache.made(id, &path, None);
     }
-    let kept = kept::keep(&mut cache, Path::new("/proc"));
     let runtime = runtime()?;
     let (mut wake, woken) = std::os::unix::net::UnixStream::pair().context("make a socket pair")?;
     woken.set_nonblocking(true).context("make a socket pair")?;
     let mut lookup = Lookup::start(settings, runtime.handle(), woken);
-    while let Some(mut wanted) = cache.take_wanted() {
-        wanted.bundle = kept.bundles.get(&wanted.container_id).cloned();
+    while let Some(wanted) = cache.take_wanted() {
         lookup.ask(wanted);
     }
     let until = Instant::now() + LIMIT;
@@ -122,7 +133,7 @@ pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(C
         wait(&mut wake, left.min(Duration::from_millis(50)))?;
     }
     runtime.shutdown_background();
-    Ok((cache, kept))
+    Ok((cache, lookup))
 }
 
 fn wait(wake: &mut std::os::unix::net::UnixStream, limit: Duration) -> Result<()> {

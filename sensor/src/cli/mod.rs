@@ -8,7 +8,6 @@ mod containers;
 mod doctor;
 mod events;
 mod log;
-mod kept;
 mod lookup;
 mod outside;
 mod pushdown;

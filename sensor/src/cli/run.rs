@@ -101,7 +101,7 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let ring_bytes = u32::try_from(config.events.ring_size).context("events.ring_size")?;
     let settings = settings(scope.as_ref(), ring_bytes, &wanted(&rules));
     let settings = Settings { hooks: config.events.hooks, ..settings };
-    let lookups = lookup::settings(&config.containers)?;
+    let lookups = lookup::settings(&config.containers, &node)?;
     let mut source = open(scope.as_ref(), &settings, &lookups)?;
     source.ask(lookups, outside.runtime.handle(), &control)?;
     let count = rules.rules().len();

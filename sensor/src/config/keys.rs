@@ -102,6 +102,21 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "How long one question to a socket may take.",
     },
     Key {
+        name: "containers.kubernetes",
+        field: |config| &mut config.containers.kubernetes,
+        doc: "API server that tells of this node's pods: `auto` is the one of the pod that the sensor runs in, if it has a service account; `off`, or a URL. Without it the runtime says which pod a container is of and what labels that began with.",
+    },
+    Key {
+        name: "containers.kubernetes_token_file",
+        field: |config| &mut config.containers.kubernetes_token_file,
+        doc: "File with a bearer token for an API server that is given by its URL; read for each request.",
+    },
+    Key {
+        name: "containers.kubernetes_ca_file",
+        field: |config| &mut config.containers.kubernetes_ca_file,
+        doc: "PEM certificates to trust for it, instead of the system's.",
+    },
+    Key {
         name: "sinks.throttle.rate",
         field: |config| &mut config.sinks.throttle.rate,
         doc: "Alerts a second that one rule may send to stdout, file and http in the long run; 0 means without limit. Incidents count every alert.",

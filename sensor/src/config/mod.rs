@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::config::error::{Error, Errors};
 use crate::config::keys::KEYS;
-use crate::config::value::{Endpoint, Format, LogLevel};
+use crate::config::value::{Endpoint, Format, Kubernetes, LogLevel};
 use crate::config::yaml::Node;
 use crate::metadata::socket::Limits;
 use crate::probe::load::Hooks;
@@ -83,6 +83,10 @@ pub struct Containers {
     pub sockets: bool,
     /// For one question.
     pub socket_timeout: Duration,
+    pub kubernetes: Kubernetes,
+    /// Of an API server that is named.
+    pub kubernetes_token_file: Option<PathBuf>,
+    pub kubernetes_ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -210,6 +214,9 @@ impl Default for Containers {
             sources: Vec::new(),
             sockets: true,
             socket_timeout: Limits::default().question,
+            kubernetes: Kubernetes::Auto,
+            kubernetes_token_file: None,
+            kubernetes_ca_file: None,
         }
     }
 }

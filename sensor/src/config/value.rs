@@ -85,6 +85,16 @@ impl Endpoint {
     }
 }
 
+/// Which API server tells of pods.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Kubernetes {
+    /// That of the pod that the sensor runs in, if it has a service account.
+    #[default]
+    Auto,
+    Off,
+    At(Endpoint),
+}
+
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.public())
@@ -277,6 +287,26 @@ impl Value for Hooks {
 
     fn render(&self) -> String {
         HOOKS[*self as usize].1.to_owned()
+    }
+}
+
+impl Value for Kubernetes {
+    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
+        const EXPECTED: &str = "`auto`, `off` or the URL of an API server";
+        *self = match scalar(node, EXPECTED)? {
+            "auto" => Self::Auto,
+            "off" => Self::Off,
+            url => Self::At(Endpoint::parse(url).ok_or(EXPECTED)?),
+        };
+        Ok(())
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_owned(),
+            Self::Off => quoted("off"),
+            Self::At(endpoint) => quoted(endpoint.url().as_str()),
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use sensor_common::call::{COMPAT, HAS_FILE, NONE, RESULT, Row, TEXTS, What};
+use sensor_common::call::{COMPAT, HAS_FILE, NONE, RESULT, Row, TEXTS, WORKING_DIRECTORY, What};
 use sensor_common::exec::FileId;
-use sensor_common::path::{DELETED, TRUNCATED};
+use sensor_common::path::{DELETED, RESOLVED, TRUNCATED};
 
 use crate::event::path::{from_components, rooted};
 use crate::event::socket::{self, Socket};
@@ -41,7 +41,8 @@ pub struct File<'a> {
 #[derive(Debug, Default)]
 pub struct Text<'a> {
     pub passed: &'a [u8],
-    /// For a path: made absolute, from the root of the process's mount namespace.
+    /// For a path: what it led to, from the root of the process's mount namespace; where the kernel
+    /// side could not find that out, the text made absolute.
     pub path: Cow<'a, [u8]>,
 }
 
@@ -58,19 +59,30 @@ pub struct Parts<'a> {
 impl<'a> Call<'a> {
     pub fn new(record: &sensor_common::call::Call, row: &'static Row, parts: &Parts<'a>) -> Self {
         let plan = row.plan(0);
+        let address = socket::Address::parse(parts.address);
+        let file = file(record, row, parts.file_path, address.as_ref());
+        // Where a change of the working directory led to.
+        let directory = file.as_ref().filter(|_| plan.fd == WORKING_DIRECTORY);
         let text = |place: usize| {
             let passed = parts.texts[place];
             if plan.bases[place] == NONE {
                 return Text { passed, path: Cow::Borrowed(passed) };
             }
-            Text { passed, path: rooted(&from_components(parts.bases[place]), passed) }
+            if let Some(directory) = directory {
+                return Text { passed, path: Cow::Owned(directory.path.clone()) };
+            }
+            let base = from_components(parts.bases[place]);
+            if record.bases[place].flags & RESOLVED != 0 {
+                return Text { passed, path: Cow::Owned(base) };
+            }
+            Text { passed, path: rooted(&base, passed) }
         };
-        let address = socket::Address::parse(parts.address);
+        let texts = [text(0), text(1), text(2)];
         Self {
             row,
             args: record.args,
-            file: file(record, row, parts.file_path, address.as_ref()),
-            texts: [text(0), text(1), text(2)],
+            file,
+            texts,
             address,
             data: parts.data,
             compat: record.flags & COMPAT != 0,

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
+use crate::attribution::{Runtime, runtime};
 use crate::metadata::Answer;
 use crate::metadata::socket::Socket;
 use crate::metadata::sockets::{kinds, user_of};
@@ -35,6 +35,8 @@ pub(super) enum Change {
     Container { id: String, by: Arc<Socket> },
     /// An engine tells from here on: what it did not tell before may be anything.
     Engine { by: Arc<Socket> },
+    /// By its uid.
+    Pod(String),
 }
 
 /// What came of a look.
@@ -56,6 +58,8 @@ struct Entry {
     number: u64,
     /// A hash of what was told.
     told: Option<u64>,
+    /// The uid of its pod.
+    pod: Option<String>,
     /// Who made it, as far as is known.
     runtime: Runtime,
     due: Option<Instant>,
@@ -78,7 +82,8 @@ impl Asked {
         self.next_number += 1;
         self.order.push_back((number, id.clone()));
         let runtime = wanted.runtime;
-        let entry = Entry { wanted, number, told: None, runtime, due: None, retries: 0 };
+        let pod = pod_in(&wanted.cgroup_path);
+        let entry = Entry { wanted, number, told: None, pod, runtime, due: None, retries: 0 };
         self.entries.insert(id, entry);
         let mut forgotten = 0;
         while self.entries.len() > ENTRIES_MAX || self.order.len() > 2 * ENTRIES_MAX {
@@ -98,6 +103,7 @@ impl Asked {
                 let entry = self.entries.get(id).filter(|entry| entry.may_be_of(by));
                 entry.map(|_| id.clone()).into_iter().collect()
             }
+            Change::Pod(uid) => self.ids(|entry| entry.pod.as_ref() == Some(uid)),
             Change::Engine { by } => self.ids(|entry| entry.may_be_of(by)),
         };
         for id in ids {
@@ -148,6 +154,9 @@ impl Asked {
             return None;
         }
         entry.told = Some(told);
+        if let Some(pod) = &metadata.pod {
+            entry.pod = Some(pod.uid.clone());
+        }
         entry.runtime = metadata.runtime.unwrap_or(wanted.runtime);
         Some(Answer { wanted, found, is_last })
     }
@@ -175,9 +184,125 @@ impl Entry {
     }
 }
 
+/// The uid of the pod that a path names.
+pub(super) fn pod_in(cgroup_path: &str) -> Option<String> {
+    runtime::attribute(cgroup_path).container?.pod.map(|pod| pod.uid)
+}
+
 fn hash(metadata: &Metadata) -> u64 {
     let mut hasher = DefaultHasher::new();
     // Every value in it is text, a number or a list of such: it cannot fail.
     serde_json::to_vec(metadata).unwrap_or_default().hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::socket::{Kind, Limits};
+
+    fn wanted(id: &str) -> Wanted {
+        let cgroup_path = format!("/user.slice/user-7.slice/libpod-{id}.scope");
+        let container_id = format!("{id:0>64}");
+        Wanted { cgroup_id: 7, cgroup_path, container_id, runtime: Runtime::Podman, bundle: None }
+    }
+
+    fn finding(id: &str, name: Option<&str>, is_again: bool, is_owed: bool) -> Finding {
+        let named = |name: &str| Metadata { name: Some(name.to_owned()), ..Metadata::default() };
+        let found = name.map(named).ok_or(Miss::NotFound);
+        Finding { wanted: wanted(id), found, is_again, is_last: true, is_owed }
+    }
+
+    fn socket(kind: Kind, user: u32) -> Arc<Socket> {
+        let socket = Socket::new(kind, "s".into(), "/s".into(), Limits::default());
+        Arc::new(if user == 0 { socket } else { socket.of_user(user) })
+    }
+
+    /// How long until each of the next `count` looks, in seconds.
+    fn waits(asked: &mut Asked, count: usize) -> Vec<u64> {
+        let mut now = Instant::now();
+        let mut wait = || {
+            let due = asked.next_due()?;
+            let seconds = (due.duration_since(now) + Duration::from_millis(500)).as_secs();
+            now = due;
+            let wanted = asked.take_due(now)?;
+            let id = wanted.container_id.trim_start_matches('0');
+            assert!(asked.take(finding(id, Some("a"), true, true), now).is_none());
+            Some(seconds)
+        };
+        (0..count).map_while(|_| wait()).collect()
+    }
+
+    #[test]
+    fn what_is_owed_is_asked_for_again_and_again_but_not_for_ever() {
+        let mut asked = Asked::default();
+        asked.insert(wanted("1"));
+        assert!(asked.take(finding("1", Some("a"), false, true), Instant::now()).is_some());
+        let longest = [60; 9];
+        assert_eq!(waits(&mut asked, 100), [&[1, 2, 4, 8, 16, 32, 60], &longest[..]].concat());
+        assert!(asked.next_due().is_none());
+    }
+
+    #[test]
+    fn what_is_told_is_news_and_never_less_than_before() {
+        let mut asked = Asked::default();
+        asked.insert(wanted("1"));
+        let now = Instant::now();
+        let mut is_told = |name, is_again, is_owed| {
+            asked.take(finding("1", name, is_again, is_owed), now).is_some()
+        };
+        assert!(is_told(Some("a"), false, false));
+        assert!(!is_told(Some("a"), false, false) && !is_told(Some("a"), true, false));
+        assert!(is_told(Some("b"), true, false));
+        // Files alone, while the socket that had told the rest is down.
+        assert!(!is_told(Some("c"), true, true) && !is_told(None, true, true));
+        // Whoever waits for a first answer gets one.
+        assert!(is_told(None, false, false));
+    }
+
+    #[test]
+    fn changes_are_collected_and_believed_of_whoever_may_know() {
+        let mut asked = Asked::default();
+        asked.insert(wanted("1"));
+        let now = Instant::now();
+        let id = wanted("1").container_id;
+        for (by, is_believed) in [
+            (socket(Kind::Docker, 0), false),
+            (socket(Kind::Podman, 8), false),
+            (socket(Kind::Podman, 0), true),
+            (socket(Kind::Podman, 7), true),
+        ] {
+            let told = Change::Container { id: id.clone(), by: Arc::clone(&by) };
+            for change in [told.clone(), told, Change::Engine { by }] {
+                asked.changed(&change, now);
+            }
+            assert!(asked.take_due(now).is_none());
+            assert_eq!(asked.take_due(now + PAUSE).is_some(), is_believed);
+            // Three changes, one look.
+            assert!(asked.take_due(now + PAUSE).is_none());
+        }
+        // A change does not wait for a retry that comes much later.
+        for _ in 0..10 {
+            asked.take(finding("1", Some("a"), true, true), now);
+            asked.take_due(now + LONGEST_RETRY);
+        }
+        asked.take(finding("1", Some("a"), true, true), now);
+        asked.changed(&Change::Engine { by: socket(Kind::Podman, 0) }, now);
+        assert!(asked.take_due(now + PAUSE).is_some());
+        assert!(asked.take_due(now + LONGEST_RETRY).is_none());
+    }
+
+    #[test]
+    fn the_first_are_forgotten_when_there_are_too_many() {
+        let mut asked = Asked::default();
+        let forgotten: u64 =
+            (0..ENTRIES_MAX + 10).map(|number| asked.insert(wanted(&number.to_string()))).sum();
+        assert_eq!((forgotten, asked.entries.len()), (10, ENTRIES_MAX));
+        // The same one again and again takes no more room.
+        for _ in 0..3 * ENTRIES_MAX {
+            asked.insert(wanted("x"));
+        }
+        assert!(asked.entries.contains_key(&wanted("x").container_id));
+        assert!(asked.order.len() <= 2 * ENTRIES_MAX);
+    }
 }

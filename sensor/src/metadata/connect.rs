@@ -5,6 +5,8 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,11 +20,13 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 /// What the other end is allowed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Allowance {
     pub(super) bytes: u64,
     /// None for a connection that is to last.
     pub(super) time: Option<Duration>,
+    /// Set when the bytes are used up, for whoever gets to see nothing of the error but its text.
+    pub(super) spent: Arc<AtomicBool>,
 }
 
 /// It said more than it may.
@@ -70,9 +74,10 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let time = allowance.time;
     let stream = open(path, allowance).await?;
     let (mut sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
-    drive(connection, allowance.time);
+    drive(connection, time);
     // Of the address nothing but path and query belongs into the request.
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     *request.uri_mut() = target.parse::<Uri>().map_err(io::Error::other)?;
@@ -87,17 +92,18 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let time = allowance.time;
     let stream = open(path, allowance).await?;
     let handshake = http2::handshake(TokioExecutor::new(), stream);
     let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-    drive(connection, allowance.time);
+    drive(connection, time);
     Ok(sender)
 }
 
 async fn open(path: &Path, allowance: Allowance) -> io::Result<TokioIo<Limited>> {
     let stream = UnixStream::connect(path).await?;
-    let Allowance { bytes, .. } = allowance;
-    Ok(TokioIo::new(Limited { stream, bytes, left: bytes }))
+    let Allowance { bytes, spent, .. } = allowance;
+    Ok(TokioIo::new(Limited { stream, bytes, left: bytes, spent }))
 }
 
 /// A connection ends with its question; with its time at the latest.
@@ -121,6 +127,7 @@ struct Limited {
     stream: UnixStream,
     bytes: u64,
     left: u64,
+    spent: Arc<AtomicBool>,
 }
 
 impl AsyncRead for Limited {
@@ -132,10 +139,11 @@ impl AsyncRead for Limited {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = (buffer.filled().len() - before) as u64;
-        match self.left.checked_sub(read) {
-            Some(left) => self.left = left,
-            None => return Poll::Ready(Err(io::Error::other(TooLong(self.bytes)))),
-        }
+        let Some(left) = self.left.checked_sub(read) else {
+            self.spent.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(io::Error::other(TooLong(self.bytes))));
+        };
+        self.left = left;
         Poll::Ready(Ok(()))
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, EventMessage, EventMessageTypeEnum};
@@ -35,7 +36,7 @@ fn client(
 ) -> Result<Docker, Error> {
     let asked = Arc::clone(socket);
     let transport = move |request: BollardRequest| {
-        let (socket, opened) = (Arc::clone(&asked), opened.clone());
+        let (socket, opened, allowance) = (Arc::clone(&asked), opened.clone(), allowance.clone());
         async move {
             let answer = connect::request(&socket.path, allowance, request);
             let answer = timeout(socket.limits.question, answer).await;
@@ -68,7 +69,26 @@ pub(super) async fn inspect(socket: &Arc<Socket>, id: &str) -> Result<Option<Met
     if answered != id {
         return Err(Failure::Lie { asked: id.to_owned(), answered });
     }
-    Ok(Some(metadata(container, socket.kind)))
+    let image = container.image.clone().unwrap_or_default();
+    let mut metadata = metadata(container, socket.kind);
+    if let Some(known) = &mut metadata.image
+        && known.digest.is_none()
+        && !image.is_empty()
+    {
+        // An image that is gone by now has none, and neither has one that was built here.
+        let image = docker.inspect_image(&image).await.unwrap_or_default();
+        known.digest = digest(&image.repo_digests.unwrap_or_default(), &known.repository);
+    }
+    Ok(Some(metadata))
+}
+
+/// The digest under which an image was pulled, from this repository if it came from several.
+fn digest(references: &[String], repository: &str) -> Option<String> {
+    let mut known = references.iter().filter_map(|reference| reference.split_once('@'));
+    // Repositories are named in full here and shortened there: `docker.io/library/nginx`, `nginx`.
+    let is_same = |(name, _): &(&str, &str)| name.ends_with(repository);
+    let found = known.clone().find(is_same).or_else(|| known.next());
+    found.map(|(_, digest)| digest.to_owned())
 }
 
 fn metadata(container: ContainerInspectResponse, kind: Kind) -> Metadata {
@@ -127,7 +147,9 @@ pub(super) fn changes(
     socket: &Arc<Socket>,
     opened: &Arc<Notify>,
 ) -> Result<impl Stream<Item = Result<Option<String>, Failure>> + use<>, Failure> {
-    let allowance = Allowance { bytes: socket.limits.events_bytes, time: None };
+    let spent = Arc::new(AtomicBool::new(false));
+    let allowance =
+        Allowance { bytes: socket.limits.events_bytes, time: None, spent: Arc::clone(&spent) };
     let docker = client(socket, allowance, Some(Arc::clone(opened))).map_err(failure)?;
     let actions = CHANGES.iter().chain(&NETWORK_CHANGES).map(|name| (*name).to_owned());
     let filters = HashMap::from([
@@ -136,7 +158,13 @@ pub(super) fn changes(
     ]);
     let options = EventsOptionsBuilder::new().filters(&filters).build();
     let events = docker.events(Some(options));
-    Ok(events.map(|event| event.map(changed).map_err(failure)))
+    let failure = move |error| match error {
+        _ if spent.load(Ordering::Relaxed) => Failure::TooLong,
+        // Of an error of the connection it keeps the text alone.
+        Error::IOError { err } if err.kind() == io::ErrorKind::Other => Failure::Cut,
+        error => failure(error),
+    };
+    Ok(events.map(move |event| event.map(changed).map_err(&failure)))
 }
 
 /// The container that an event is about, if it changes what is known of it.

@@ -48,9 +48,8 @@ struct Connection {
 
 impl Connection {
     async fn open(socket: &Socket) -> Result<Self, Failure> {
-        let allowance = socket.allowance();
-        let answer_bytes = usize::try_from(allowance.bytes).unwrap_or(usize::MAX);
-        match connect::http2(&socket.path, allowance).await {
+        let answer_bytes = usize::try_from(socket.limits.answer_bytes).unwrap_or(usize::MAX);
+        match connect::http2(&socket.path, socket.allowance()).await {
             Ok(sender) => Ok(Self { sender, answer_bytes }),
             // Others are of the protocol.
             Err(error) if error.get_ref().is_none() => Err(Failure::of_connect(error)),

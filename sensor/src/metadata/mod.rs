@@ -14,6 +14,7 @@ pub mod socket;
 mod connect;
 mod engine;
 mod grpc;
+pub mod kubernetes;
 mod pod;
 mod asked;
 mod watch;
@@ -35,6 +36,7 @@ use tokio::sync::mpsc;
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::{Announcement, Metadata};
 use crate::metadata::host::Host;
+use crate::metadata::kubernetes::Access;
 use crate::metadata::places::Places;
 use crate::metadata::socket::Limits;
 use crate::metadata::sockets::Sockets;
@@ -53,12 +55,14 @@ pub struct Settings {
     pub wait: Duration,
     /// How much patience there is with sockets.
     pub limits: Limits,
+    /// An API server that tells of this node's pods.
+    pub kubernetes: Option<Access>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let (host, limits) = Default::default();
-        Self { host, places: Places::usual(), wait: Duration::from_secs(1), limits }
+        let (host, limits, kubernetes) = Default::default();
+        Self { host, places: Places::usual(), wait: Duration::from_secs(1), limits, kubernetes }
     }
 }
 

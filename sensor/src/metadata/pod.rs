@@ -19,14 +19,14 @@ pub(super) struct Manifest {
     pub(super) spec: PodSpec,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec {
     pub(super) containers: Vec<ContainerSpec>,
     pub(super) host_network: bool,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ContainerSpec {
     pub(super) name: String,
@@ -34,13 +34,13 @@ pub(super) struct ContainerSpec {
     readiness_probe: Option<Probe>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Probe {
     exec: Option<Exec>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Exec {
     command: Vec<String>,
@@ -65,7 +65,9 @@ impl ContainerSpec {
             let command = probe.as_ref()?.exec.as_ref()?.command.clone();
             Some(Command(command))
         };
-        details.liveness_probe = command(&self.liveness_probe);
-        details.readiness_probe = command(&self.readiness_probe);
+        let known = [&mut details.liveness_probe, &mut details.readiness_probe];
+        for (known, probe) in known.into_iter().zip([&self.liveness_probe, &self.readiness_probe]) {
+            *known = command(probe).or(known.take());
+        }
     }
 }

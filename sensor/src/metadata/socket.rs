@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -21,6 +21,8 @@ pub enum Kind {
     /// containerd's own services, and the CRI where its plugin is there.
     Containerd,
     Cri,
+    /// HTTP, to a server elsewhere.
+    Kubernetes,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Podman => "podman",
             Self::Containerd => "containerd",
             Self::Cri => "cri",
+            Self::Kubernetes => "kubernetes",
         }
     }
 }
@@ -257,7 +260,8 @@ impl Socket {
 
     /// What one connection is allowed.
     pub(super) fn allowance(&self) -> Allowance {
-        Allowance { bytes: self.limits.answer_bytes, time: Some(self.limits.question) }
+        let time = Some(self.limits.question);
+        Allowance { bytes: self.limits.answer_bytes, time, spent: Arc::default() }
     }
 
     /// Asks, within the limits. `Ok(None)` is an answer: there is no such thing.
@@ -303,11 +307,13 @@ impl Socket {
         }
     }
 
-    /// When it may be asked again; `None` for now.
-    pub(super) fn opens_at(&self) -> Option<Instant> {
-        match self.gate().state {
-            State::BackingOff { until } => Some(until),
-            State::Untried | State::Up | State::Absent => None,
+    /// Lets one question through, or says when to come again.
+    pub(super) fn admits(&self) -> Result<(), Instant> {
+        let mut gate = self.gate();
+        let is_let_through = gate.admits(Instant::now(), &self.limits);
+        match gate.state {
+            State::BackingOff { until } if !is_let_through => Err(until),
+            _ => Ok(()),
         }
     }
 

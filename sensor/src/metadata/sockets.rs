@@ -9,6 +9,7 @@ use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
 use crate::attribution::runtime::is_full_id;
 use crate::metadata::host::Host;
+use crate::metadata::kubernetes::{Access, Pods};
 use crate::metadata::places::{Places, USER_SOCKETS};
 use crate::metadata::socket::{Asked, Failure, Kind, Limits, Report, Socket};
 use crate::metadata::{engine, grpc};
@@ -22,6 +23,7 @@ pub struct Sockets {
     host: Host,
     limits: Limits,
     of_system: Vec<Arc<Socket>>,
+    pub(super) pods: Option<Arc<Pods>>,
     // Look-ups and requests for health contend, for no longer than it takes to clone a list.
     of_users: Mutex<BTreeMap<u32, Vec<Arc<Socket>>>>,
 }
@@ -35,7 +37,12 @@ pub(super) struct Answer {
 }
 
 impl Sockets {
-    pub(super) fn new(host: &Host, places: &Places, limits: Limits) -> Self {
+    pub(super) fn new(
+        host: &Host,
+        places: &Places,
+        limits: Limits,
+        kubernetes: Option<Access>,
+    ) -> Self {
         let kinds = [
             (Kind::Docker, &places.docker_sockets),
             (Kind::Podman, &places.podman_sockets),
@@ -53,6 +60,7 @@ impl Sockets {
             limits,
             of_system: of_system.collect(),
             of_users: Mutex::default(),
+            pods: kubernetes.map(|access| Arc::new(Pods::new(access, limits))),
         }
     }
 
@@ -90,7 +98,8 @@ impl Sockets {
 
     /// What there is to say of each, for people and metrics.
     pub fn report(&self) -> Vec<Report> {
-        self.all().iter().map(|socket| socket.report()).collect()
+        let server = self.pods.as_ref().map(|pods| pods.server.report());
+        self.all().iter().map(|socket| socket.report()).chain(server).collect()
     }
 
     fn all(&self) -> Vec<Arc<Socket>> {
@@ -145,9 +154,14 @@ pub(super) fn user_of(cgroup_path: &str) -> Option<u32> {
 
 async fn question(socket: &Arc<Socket>, wanted: &Wanted) -> Result<Option<Metadata>, Failure> {
     is_of_its_user(socket)?;
+    // Boxed: most look-ups wait for a place, and need not be as large as a question.
     match socket.kind {
-        Kind::Docker | Kind::Podman => engine::inspect(socket, &wanted.container_id).await,
-        Kind::Containerd | Kind::Cri => grpc::find(socket, wanted).await,
+        Kind::Docker | Kind::Podman => {
+            Box::pin(engine::inspect(socket, &wanted.container_id)).await
+        }
+        Kind::Containerd | Kind::Cri => Box::pin(grpc::find(socket, wanted)).await,
+        // It is not asked about containers, but tells of pods.
+        Kind::Kubernetes => Ok(None),
     }
 }
 

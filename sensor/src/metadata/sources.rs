@@ -42,9 +42,17 @@ fn files(runtime: Runtime) -> &'static [Files] {
 
 impl Sources {
     pub fn new(settings: Settings, status: Arc<Status>) -> Self {
-        let Settings { host, places, wait, limits } = settings;
-        let sockets = Arc::new(Sockets::new(&host, &places, limits));
+        let Settings { host, places, wait, limits, kubernetes } = settings;
+        let sockets = Arc::new(Sockets::new(&host, &places, limits, kubernetes));
         Self { host, places, wait, sockets, status }
+    }
+
+    /// With what the API server knows of its pod, where one is asked.
+    pub fn with_pod(&self, mut metadata: Metadata, wanted: &Wanted) -> Metadata {
+        if let Some(pods) = &self.sockets.pods {
+            pods.fill(&mut metadata, wanted);
+        }
+        metadata
     }
 
     /// What files say: short, but it may block, so it runs on a thread for that.

@@ -9,7 +9,7 @@ pub enum Miss {
     NotFound,
     /// It was not known when its events had waited long enough.
     Late,
-    /// Its files did not answer: a file system that hangs.
+    /// A socket that may know it did not answer, or its files did not: a file system that hangs.
     SourceDown,
     /// What should have said it could not be read.
     Unreadable,

@@ -20,8 +20,11 @@ use crate::metadata::status::Miss;
 use crate::metadata::watch::follow;
 use crate::metadata::{Answer, wake};
 
-/// Questions that are worked on at a time.
-const AT_A_TIME: usize = 32;
+/// Containers that are looked for at a time. Most wait: for an engine to write, for a socket to answer.
+const AT_A_TIME: usize = 1024;
+
+/// Of these, the ones whose files are being read.
+const READS: usize = 32;
 
 /// Findings and changes on their way to the one who keeps the list.
 const QUEUE: usize = 256;
@@ -58,6 +61,7 @@ impl Reply {
 struct Work {
     sources: Arc<Sources>,
     places: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     found: mpsc::Sender<Finding>,
     changes: mpsc::Sender<Change>,
     asked: Asked,
@@ -74,8 +78,13 @@ pub(super) async fn serve(
     let (found, mut findings) = mpsc::channel(QUEUE);
     let (changes, mut told_changes) = mpsc::channel(QUEUE);
     let places = Arc::new(Semaphore::new(AT_A_TIME));
-    let (asked, followed, followers) = Default::default();
-    let mut work = Work { sources, places, found, changes, asked, followed, followers };
+    let reads = Arc::new(Semaphore::new(READS));
+    let (asked, followed) = Default::default();
+    let mut followers = JoinSet::new();
+    if let Some(pods) = &sources.sockets.pods {
+        followers.spawn(Arc::clone(pods).follow(changes.clone()));
+    }
+    let mut work = Work { sources, places, reads, found, changes, asked, followed, followers };
     loop {
         // A look that ends sends what it found, and this is looked at again.
         let has_place = work.places.available_permits() > 0;
@@ -107,9 +116,10 @@ impl Work {
     fn look(&self, wanted: Wanted, is_again: bool) {
         // Nobody else takes a place.
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
-        let (sources, found) = (Arc::clone(&self.sources), self.found.clone());
+        let (sources, reads) = (Arc::clone(&self.sources), Arc::clone(&self.reads));
+        let found = self.found.clone();
         tokio::spawn(async move {
-            let look = Look { wanted, is_again, sources, found };
+            let look = Look { wanted, is_again, sources, reads, found };
             let last = look.answer().await;
             drop(place);
             look.send(last).await;
@@ -135,6 +145,7 @@ struct Look {
     wanted: Wanted,
     is_again: bool,
     sources: Arc<Sources>,
+    reads: Arc<Semaphore>,
     found: mpsc::Sender<Finding>,
 }
 
@@ -165,7 +176,7 @@ impl Look {
             {
                 (asking, is_owed) = (None, answer.is_down);
                 if let Some(metadata) = answer.metadata {
-                    return told(metadata);
+                    return told(self.sources.with_pod(metadata, &self.wanted));
                 }
             } else if asking.is_none() {
                 sleep(pauses.next(false)).await;
@@ -179,6 +190,7 @@ impl Look {
 
     /// Files know it: they are asked first, and believed. Sockets know what files do not have.
     async fn complete(&self, files: Metadata) -> Last {
+        let files = self.sources.with_pod(files, &self.wanted);
         let Some(runtime) = files.runtime else { return told(files) };
         let is_whole = is_whole(&files);
         if is_whole && !lacks_address(&files) {
@@ -201,7 +213,8 @@ impl Look {
             asking.await
         };
         let found = match answer.metadata {
-            Some(told) => merge(&files, told),
+            // Of the pod's labels the API server knows the newest.
+            Some(told) => self.sources.with_pod(merge(&files, told), &self.wanted),
             None => files,
         };
         Last { found: Ok(found), is_owed: answer.is_down }
@@ -223,6 +236,8 @@ impl Look {
 
     async fn read(&self) -> Result<Metadata, Miss> {
         let (wanted, sources) = (self.wanted.clone(), Arc::clone(&self.sources));
+        // It is never closed.
+        let _place = self.reads.acquire().await.ok();
         let reading = tokio::task::spawn_blocking(move || sources.read(&wanted));
         match timeout(PATIENCE, reading).await {
             Ok(Ok(found)) => found,

@@ -1,4 +1,5 @@
 use super::host::Host;
+use super::socket::Limits;
 use super::sources::Sources;
 use super::status::{Miss, Status};
 use super::testing::{Server, answer, begin, go_on};
@@ -213,10 +214,14 @@ fn machines_are_called_what_their_path_says() {
 }
 
 fn lookup(root: &Path, runtime: &tokio::runtime::Runtime) -> (Lookup, UnixStream) {
+    lookup_with(settings(root), runtime)
+}
+
+fn lookup_with(settings: Settings, runtime: &tokio::runtime::Runtime) -> (Lookup, UnixStream) {
     let (wake, woken) = UnixStream::pair().unwrap();
     woken.set_nonblocking(true).unwrap();
     wake.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    (Lookup::start(settings(root), runtime.handle(), woken), wake)
+    (Lookup::start(settings, runtime.handle(), woken), wake)
 }
 
 fn wait_for(lookup: &mut Lookup, mut wake: &UnixStream, stage: Stage) -> Metadata {
@@ -307,7 +312,9 @@ fn a_hung_engine_holds_nobody_up_for_longer_than_half_the_wait() {
         drop((&stream).read(&mut [0; 1]));
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (mut lookup, wake) = lookup(root.path(), &runtime);
+    let limits = Limits { question: Duration::from_secs(20), ..Limits::default() };
+    let settings = Settings { wait: Duration::from_secs(4), limits, ..settings(root.path()) };
+    let (mut lookup, wake) = lookup_with(settings, &runtime);
     for number in 0..100 {
         let id = ID.replace("0f", &format!("{number:02x}"));
         write(root.path(), &DOCKER_CONFIG.replace("<ID>", &id), &json!({"Name": "/web"}));
@@ -317,4 +324,5 @@ fn a_hung_engine_holds_nobody_up_for_longer_than_half_the_wait() {
         assert_eq!(wait_for(&mut lookup, &wake, Stage::Known).name.as_deref(), Some("web"));
     }
     assert!(!lookup.has_open());
+    assert_eq!(lookup.status.misses()[Miss::Late as usize], ("late", 0));
 }

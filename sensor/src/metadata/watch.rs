@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::metadata::asked::Change;
 use crate::metadata::engine;
-use crate::metadata::socket::{Failure, Socket};
+use crate::metadata::socket::{Failure, Limits, Socket};
 use crate::metadata::sockets::is_of_its_user;
 
 /// Between two looks for a socket that is not there.
@@ -19,28 +19,39 @@ const ABSENT_PAUSE: Duration = Duration::from_secs(5);
 /// A stream that uses up its bytes in less time than this is no stream of what people do.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// Until nobody listens any more, or the engine refuses to tell.
+/// Until nobody listens any more. A stream that ends soon is asked for less and less often, whatever
+/// else the socket answers.
 pub(super) async fn follow(socket: Arc<Socket>, changes: mpsc::Sender<Change>) {
-    while !changes.is_closed() {
-        while let Some(at) = socket.opens_at().filter(|at| Instant::from_std(*at) > Instant::now())
-        {
-            sleep_until(Instant::from_std(at)).await;
-        }
+    let Limits { first_pause, longest_pause, .. } = socket.limits;
+    let mut pause = first_pause;
+    loop {
+        until_open(&socket).await;
         let began = Instant::now();
-        match listen(&socket, &changes).await {
-            Ok(()) => return,
-            Err(Failure::TooLong) if began.elapsed() >= STEADY => {}
-            Err(Failure::Refused(why)) => {
+        let Err(failure) = listen(&socket, &changes).await else { return };
+        let is_steady = began.elapsed() >= STEADY;
+        match failure {
+            // It may answer questions all the same.
+            Failure::Refused(why) => {
                 tracing::info!(socket = socket.name, why, "its events are not told");
-                return;
             }
-            Err(failure) => {
+            Failure::TooLong if is_steady => {}
+            failure => {
                 socket.settle::<()>(Err(failure));
             }
         }
-        if socket.is_absent() {
-            sleep(ABSENT_PAUSE).await;
+        if is_steady {
+            pause = first_pause;
+        } else {
+            sleep(if socket.is_absent() { ABSENT_PAUSE } else { pause }).await;
+            pause = (pause * 2).min(longest_pause);
         }
+    }
+}
+
+/// Until a socket may be asked; whoever waits for that is the one to ask then.
+pub(super) async fn until_open(socket: &Socket) {
+    while let Err(at) = socket.admits() {
+        sleep_until(Instant::from_std(at)).await;
     }
 }
 

@@ -8,7 +8,7 @@ use sensor_common::config::Config;
 
 use super::dispatch::Dispatcher;
 use super::load::{Hooks, Loaded, Settings, chain, load};
-use super::table::{FLOOR, PROBES, Probe, Program, Target, Way};
+use super::table::{FLOOR, Gives, PROBES, Probe, Program, Target, Way};
 use super::wanted::Wanted;
 use super::{Error, kernel, trial};
 
@@ -68,7 +68,11 @@ impl Probes {
     pub fn watch(&mut self, wanted: &Wanted) {
         let mut refused = Vec::new();
         for (index, probe) in PROBES.iter().enumerate() {
-            let is_wanted = probe.kind.map_or(wanted.run_queue, |kind| wanted.has(kind));
+            let is_wanted = match probe.gives {
+                Gives::Records(kind) => wanted.has(kind),
+                Gives::Waits => wanted.run_queue,
+                Gives::Paths => wanted.has_paths(),
+            };
             match (is_wanted, &self.outcomes[index].state) {
                 (true, State::Off) => {
                     self.outcomes[index].state = self.attach_probe(probe, &mut refused);

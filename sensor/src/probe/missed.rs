@@ -9,7 +9,7 @@ use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 
 use super::attach::Probes;
-use super::table::{DISPATCH, PROBES};
+use super::table::{DISPATCH, Gives, PROBES};
 
 /// Where each loaded program's numbers stand.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,10 @@ impl Missed {
     /// Of the programs that send records.
     pub fn new(probes: &Probes) -> Self {
         let sends = |name: &str| {
-            let ways =
-                PROBES.iter().filter(|probe| probe.kind.is_some()).flat_map(|probe| probe.ways);
+            let ways = PROBES
+                .iter()
+                .filter(|probe| probe.gives != Gives::Waits)
+                .flat_map(|probe| probe.ways);
             ways.chain(DISPATCH).flat_map(|way| way.programs).any(|program| program.name == name)
         };
         let fd = |program: &aya::programs::Program| Some(program.fd().ok()?.as_fd().as_raw_fd());

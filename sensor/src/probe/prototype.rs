@@ -107,6 +107,57 @@ pub const PROTOTYPES: &[Prototype] = &[
     function("__sys_setresgid", "long int __sys_setresgid(gid_t rgid, gid_t egid, gid_t sgid)"),
     function("__sys_setfsuid", "long int __sys_setfsuid(uid_t uid)"),
     function("__sys_setfsgid", "long int __sys_setfsgid(gid_t gid)"),
+    function(
+        "security_path_unlink",
+        "int security_path_unlink(const struct path *dir, struct dentry *dentry)",
+    ),
+    function(
+        "security_path_rmdir",
+        "int security_path_rmdir(const struct path *dir, struct dentry *dentry)",
+    ),
+    function(
+        "security_path_mkdir",
+        "int security_path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)",
+    ),
+    function(
+        "security_path_mknod",
+        "int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev)",
+    ),
+    function(
+        "security_path_symlink",
+        "int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)",
+    ),
+    function(
+        "security_path_link",
+        "int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry)",
+    ),
+    function(
+        "security_path_rename",
+        "int security_path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry, unsigned int flags)",
+    ),
+    function("security_path_truncate", "int security_path_truncate(const struct path *path)"),
+    function(
+        "security_path_chmod",
+        "int security_path_chmod(const struct path *path, umode_t mode)",
+    ),
+    function(
+        "security_path_chown",
+        "int security_path_chown(const struct path *path, kuid_t uid, kgid_t gid)",
+    ),
+    function("security_path_chroot", "int security_path_chroot(const struct path *path)"),
+    function(
+        "security_sb_mount",
+        "int security_sb_mount(const char *dev_name, const struct path *path, const char *type, long unsigned int flags, void *data)",
+    ),
+    function("security_sb_umount", "int security_sb_umount(struct vfsmount *mnt, int flags)"),
+    function(
+        "security_move_mount",
+        "int security_move_mount(const struct path *from_path, const struct path *to_path)",
+    ),
+    function(
+        "security_sb_pivotroot",
+        "int security_sb_pivotroot(const struct path *old_path, const struct path *new_path)",
+    ),
     function("commit_creds", "int commit_creds(struct cred *new)"),
     Prototype {
         place: Place::SystemCall,

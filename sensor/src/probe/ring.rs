@@ -16,11 +16,21 @@ use super::fill::Fill;
 /// The kernel side wakes it only when the last wake-up is at least `interval` ago (or the ring
 /// fills, or the record is urgent), so after reading something it looks again an interval later,
 /// and sleeps without limit only after a look that found nothing.
+///
+/// A wake-up costs more than a record. Where records keep coming, it no longer lets itself be woken, and
+/// looks every few intervals: what is late by that much is late on a busy host only.
 pub struct Ring {
     records: RingBuf<MapData>,
     interval: Duration,
-    quiet: bool,
+    /// Looks on end that found something.
+    streak: u32,
+    /// The last look took as much as it might, and there may be more.
+    is_cut: bool,
 }
+
+/// So many looks on end are a stream, of which a look takes what came in so many intervals.
+const STREAM: u32 = 8;
+const STREAM_INTERVALS: u32 = 4;
 
 impl Ring {
     /// Takes the ring out of the attached programs; there is one reader.
@@ -28,7 +38,7 @@ impl Ring {
         let map =
             probes.ebpf.take_map("RING").ok_or_else(|| Error::Load("the ring is taken".into()))?;
         let records = RingBuf::try_from(map).map_err(|error| Error::Load(error.to_string()))?;
-        Ok(Self { records, interval, quiet: true })
+        Ok(Self { records, interval, streak: 0, is_cut: false })
     }
 
     /// How full it is, for another thread.
@@ -38,14 +48,21 @@ impl Ring {
 
     /// Waits until there may be records, `stop` becomes readable, or `limit` has passed.
     pub fn wait(&self, stop: BorrowedFd<'_>, limit: Duration) -> Result<(), Error> {
-        let timeout = if self.quiet { limit } else { self.interval.min(limit) };
+        let is_stream = self.streak >= STREAM;
+        let timeout = match self.streak {
+            _ if self.is_cut => Duration::ZERO,
+            0 => limit,
+            _ if is_stream => limit.min(self.interval * STREAM_INTERVALS),
+            _ => limit.min(self.interval),
+        };
         let timeout = Timespec::try_from(timeout)
             .map_err(|error| Error::Load(format!("wait for {timeout:?}: {error}")))?;
         let mut fds = [
-            PollFd::from_borrowed_fd(self.records.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(stop, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.records.as_fd(), PollFlags::IN),
         ];
-        match poll(&mut fds, Some(&timeout)) {
+        let watched = if is_stream { &mut fds[..1] } else { &mut fds[..] };
+        match poll(watched, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(Error::Io("wait for the ring buffer".into(), errno.into())),
         }
@@ -59,7 +76,8 @@ impl Ring {
             take(&record);
             taken += 1;
         }
-        self.quiet = taken == 0;
+        self.is_cut = taken == limit;
+        self.streak = if taken == 0 { 0 } else { self.streak.saturating_add(1) };
         taken
     }
 }

@@ -13,10 +13,20 @@ use sensor_common::syscall::{
 #[derive(Debug)]
 pub struct Probe {
     pub name: &'static str,
-    /// The kind of record it sends; `None` for what is counted in the kernel.
-    pub kind: Option<Kind>,
+    pub gives: Gives,
     /// Sets of programs that do the same, the cheapest first.
     pub ways: &'static [Way],
+}
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Records of this kind.
+    Records(Kind),
+    /// Run-queue waits, which are counted in the kernel.
+    Waits,
+    /// What the paths of system calls lead to, for their records.
+    Paths,
 }
 
 /// One way to hook a probe: all of its programs, or none.
@@ -147,7 +157,7 @@ pub const FLOOR: &[Way] = &[
 pub const PROBES: &[Probe] = &[
     Probe {
         name: "fork",
-        kind: Some(Kind::Fork),
+        gives: Gives::Records(Kind::Fork),
         ways: &[
             Way { hook: "tp_btf", programs: &[btf("fork_btf", "sched_process_fork")] },
             Way { hook: "raw_tp", programs: &[raw("fork_raw", "sched_process_fork")] },
@@ -155,7 +165,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "exec",
-        kind: Some(Kind::Exec),
+        gives: Gives::Records(Kind::Exec),
         ways: &[
             Way { hook: "tp_btf", programs: &[btf("exec_btf", "sched_process_exec")] },
             Way { hook: "raw_tp", programs: &[raw("exec_raw", "sched_process_exec")] },
@@ -163,7 +173,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "exit",
-        kind: Some(Kind::Exit),
+        gives: Gives::Records(Kind::Exit),
         ways: &[
             Way { hook: "tp_btf", programs: &[btf("exit_btf", "sched_process_exit")] },
             Way { hook: "raw_tp", programs: &[raw("exit_raw", "sched_process_exit")] },
@@ -171,7 +181,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "open",
-        kind: Some(Kind::Open),
+        gives: Gives::Records(Kind::Open),
         ways: &[
             Way { hook: "fexit", programs: &[fexit("open_fexit", Function::DoSysOpenat2)] },
             Way {
@@ -196,7 +206,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "connect",
-        kind: Some(Kind::Connect),
+        gives: Gives::Records(Kind::Connect),
         ways: &[
             Way {
                 hook: "fexit",
@@ -211,7 +221,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "io_uring_open",
-        kind: Some(Kind::Open),
+        gives: Gives::Records(Kind::Open),
         ways: &[
             Way {
                 hook: "fexit",
@@ -227,7 +237,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "io_uring_connect",
-        kind: Some(Kind::Connect),
+        gives: Gives::Records(Kind::Connect),
         ways: &[
             Way { hook: "fexit", programs: &[fexit_of("io_connect_fexit", "io_connect")] },
             Way { hook: "tp_btf", programs: &[btf("io_connect_btf", "io_uring_complete")] },
@@ -236,7 +246,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "call",
-        kind: Some(Kind::Call),
+        gives: Gives::Records(Kind::Call),
         ways: &[
             Way {
                 hook: "tp_btf",
@@ -259,8 +269,36 @@ pub const PROBES: &[Probe] = &[
         ],
     },
     Probe {
+        name: "path",
+        gives: Gives::Paths,
+        ways: &[
+            Way {
+                hook: "fentry",
+                programs: &[
+                    fentry("path_unlink_fentry", "security_path_unlink"),
+                    fentry("path_rmdir_fentry", "security_path_rmdir"),
+                    fentry("path_mkdir_fentry", "security_path_mkdir"),
+                    fentry("path_mknod_fentry", "security_path_mknod"),
+                    fentry("path_symlink_fentry", "security_path_symlink"),
+                    fentry("path_link_fentry", "security_path_link"),
+                    fentry("path_rename_fentry", "security_path_rename"),
+                    fentry("path_truncate_fentry", "security_path_truncate"),
+                    fentry("path_chmod_fentry", "security_path_chmod"),
+                    fentry("path_chown_fentry", "security_path_chown"),
+                    fentry("path_chroot_fentry", "security_path_chroot"),
+                    fentry("path_mount_fentry", "security_sb_mount"),
+                    fentry("path_umount_fentry", "security_sb_umount"),
+                    fentry("path_move_mount_fentry", "security_move_mount"),
+                    fentry("path_pivot_root_fentry", "security_sb_pivotroot"),
+                ],
+            },
+            // The passed text made absolute, by the programs of `call`: links in it are not followed.
+            Way { hook: "text", programs: &[] },
+        ],
+    },
+    Probe {
         name: "credentials",
-        kind: Some(Kind::Credentials),
+        gives: Gives::Records(Kind::Credentials),
         ways: &[
             Way {
                 hook: "fexit",
@@ -315,7 +353,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "oom",
-        kind: Some(Kind::Oom),
+        gives: Gives::Records(Kind::Oom),
         ways: &[
             Way { hook: "fentry", programs: &[fentry("oom_fentry", "__oom_kill_process")] },
             Way { hook: "tp_btf", programs: &[btf("oom_btf", "mark_victim")] },
@@ -324,7 +362,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "cgroup",
-        kind: Some(Kind::Cgroup),
+        gives: Gives::Records(Kind::Cgroup),
         ways: &[
             Way {
                 hook: "tp_btf",
@@ -344,7 +382,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "run_queue",
-        kind: None,
+        gives: Gives::Waits,
         ways: &[Way {
             hook: "tp_btf",
             programs: &[
@@ -356,7 +394,7 @@ pub const PROBES: &[Probe] = &[
     },
     Probe {
         name: "sample",
-        kind: Some(Kind::Sample),
+        gives: Gives::Records(Kind::Sample),
         ways: &[Way {
             hook: "perf_event",
             programs: &[Program { name: "sample", target: Target::CpuClock }],

@@ -2,6 +2,7 @@
 
 use sensor_common::Kind;
 use sensor_common::call::table::CALLS;
+use sensor_common::call::{Filter, NONE};
 use sensor_common::credentials;
 
 /// What somebody asks for.
@@ -81,6 +82,17 @@ impl Wanted {
         self.kinds & kind.bit() != 0
     }
 
+    /// Whether some call is wanted that passes a path to something that it changes. Those that open
+    /// something say themselves where the path led to, and of executions only those that fail are calls.
+    pub fn has_paths(&self) -> bool {
+        CALLS.iter().enumerate().any(|(row, call)| {
+            let plan = call.plan(0);
+            let passes_path = plan.bases.iter().any(|base| *base != NONE);
+            let changes = plan.fd == NONE && call.filter != Filter::Failed;
+            passes_path && changes && self.has_call(row)
+        })
+    }
+
     /// Whether the row with this index is wanted.
     pub fn has_call(&self, row: usize) -> bool {
         self.calls.get(row / 64).is_some_and(|bits| bits >> (row % 64) & 1 != 0)
@@ -103,6 +115,8 @@ mod tests {
             .map(|row| CALLS[row].name)
             .collect();
         assert_eq!(rows, ["recvmmsg"]);
+        assert!(!wanted.has_paths() && !Wanted::identity().has_paths());
+        assert!(wanted.add_call("unlink") && wanted.has_paths());
         assert!(wanted.has(Kind::Call));
         let all = Wanted::everything();
         assert!((0..CALLS.len()).all(|row| all.has_call(row)) && !all.has(Kind::Sample));

@@ -13,7 +13,7 @@ pub(super) const CTR: Engine = Engine {
     sources: &[("containerd-state", "containerd/state")],
     start,
     known,
-    probe: None,
+    health_check: None,
 };
 
 /// A daemon, its socket, and its client for a namespace.

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::{Sensor, free_address, get, wait_for};
+
 use super::place::{self, Container, Daemon, IMAGE, Place};
 use super::{Engine, check_known, containerd, cri, docker, is_first, is_of, podman, start_sensor};
 
@@ -49,11 +51,9 @@ pub(super) const CRI: Engine = Engine {
         let known = json!({
             "k8s.pod.labels": "app:shop",
             "container.label.team": null,
-            "proc.is_container_liveness_probe": false,
         });
         more((cri::CRI.known)(place, container), &known)
     },
-    probe: Some(("true alive", "proc.is_container_liveness_probe")),
     ..cri::CRI
 };
 
@@ -73,6 +73,40 @@ fn a_rename_is_noticed() {
     place::run(docker.args(["rename", &container.id, &new]));
     sensor.wait_for(|event| is_of(event, &container.id) && event["container.name"] == *new);
     drop(container);
+    assert!(sensor.stop().status.success());
+}
+
+#[test]
+fn a_container_is_described_while_it_lives() {
+    if let Some(missing) = DOCKER.programs.iter().find(|program| !place::is_installed(program)) {
+        let test = "sockets::a_container_is_described_while_it_lives";
+        return place::skip(test, &format!("there is no {missing} here"));
+    }
+    let place = Place::new("described");
+    let (listen, socket) = (free_address().to_string(), place.path("docker/socket"));
+    let sources = format!("containers.sources=docker-socket={socket}");
+    let arguments =
+        ["run", "--cgroup", place.cgroup.name(), "--listen", &listen, "--set", &sources];
+    let mut sensor = Sensor::start(arguments);
+    sensor.wait_for_message("watching");
+    let container = (DOCKER.start)(&place);
+    let (name, id) = (place.name().to_owned(), container.id.clone());
+    let info = format!(
+        "container_info{{namespace=\"\",pod=\"\",container=\"{name}\",id=\"{}/{id}\",name=\"{name}\",\
+         image=\"{IMAGE}\",image_digest=\"\",runtime=\"docker\",visibility=\"full\"}} 1",
+        place.parent("docker"),
+    );
+    let metrics = |holds: &dyn Fn(&str) -> bool| {
+        wait_for(|| get(&listen, "/metrics").filter(|text| holds(text)));
+    };
+    metrics(&|text| text.contains(&info));
+    let up = |value| format!("sensor_runtime_up{{kind=\"docker\",socket=\"{socket}\"}} {value}");
+    metrics(&|text| text.contains(&up(1)));
+    let verbose = get(&listen, "/readyz?verbose").unwrap();
+    assert!(verbose.contains(&format!("[+]docker {socket} up: ")), "{verbose}");
+    // And with it the daemon.
+    drop(container);
+    metrics(&|text| !text.contains(&id) && text.contains(&up(0)));
     assert!(sensor.stop().status.success());
 }
 

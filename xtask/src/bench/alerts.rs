@@ -38,7 +38,7 @@ pub(super) struct Run {
 /// Those of `variants` that print alerts: the agent, and what the command line gave.
 pub(super) fn runs(variants: &[Variant], programs: &Path) -> Result<Vec<Run>> {
     let alerts =
-        |variant: &&Variant| matches!(variant.beside, Beside::Agent(_) | Beside::Command(_));
+        |variant: &&Variant| matches!(variant.beside, Beside::Agent { .. } | Beside::Command(_));
     let mut runs = Vec::new();
     for variant in variants.iter().filter(alerts) {
         for is_busy in [false, true] {

@@ -46,8 +46,12 @@ pub(crate) enum Beside {
     Watch(&'static [&'static str]),
     /// As above, limited to a control group where nothing runs.
     Elsewhere(&'static [&'static str]),
-    /// `sensor run` with these rules; none are those that it comes with.
-    Agent(Vec<PathBuf>),
+    /// `sensor run`, limited to a control group or not.
+    Agent {
+        /// None are those that it comes with.
+        rules: Vec<PathBuf>,
+        within: Option<String>,
+    },
     /// Another program, if its package is installed.
     Peer {
         program: &'static str,
@@ -68,6 +72,10 @@ pub(super) const REPORTED: &str = "reported";
 
 pub(super) const AGENT: &str = "agent, shipped rules";
 pub(super) const OFFICIAL: &str = "agent, Falco's rules";
+
+fn agent(rules: Vec<PathBuf>) -> Beside {
+    Beside::Agent { rules, within: None }
+}
 
 /// All of them: those that every host can run, and what the command line adds.
 pub(super) fn variants(peers: &[String]) -> Vec<Variant> {
@@ -98,12 +106,12 @@ pub(super) fn variants(peers: &[String]) -> Vec<Variant> {
             "the probes, every event decoded and attributed, no rules",
             Beside::Watch(EVERYTHING),
         ),
-        variant(AGENT, "`sensor run`", Beside::Agent(Vec::new())),
+        variant(AGENT, "`sensor run`", agent(Vec::new())),
     ];
     let official = official_rules();
     if !official.is_empty() {
         let what = "`sensor run` with both official files";
-        variants.push(variant(OFFICIAL, what, Beside::Agent(official)));
+        variants.push(variant(OFFICIAL, what, agent(official)));
     }
     variants.extend(PEERS.map(|(name, what, program, package, arguments)| {
         variant(name, what, Beside::Peer { program, package, arguments })
@@ -118,7 +126,7 @@ pub(super) fn variants(peers: &[String]) -> Vec<Variant> {
 }
 
 /// Falco's own rules, where they lie beside the checkout.
-fn official_rules() -> Vec<PathBuf> {
+pub(super) fn official_rules() -> Vec<PathBuf> {
     let directory = workspace::root().join("../shared/falco-rules");
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let is_rules = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml");

@@ -9,6 +9,7 @@ use super::plan::{
     AGENT, BARS, Bar, FLOOR, KNOWN_LIMITS, LATENCY_LIMIT_MS, MEMORY_LIMIT_MIB, Measure, NONE,
     READS, RECORD_LIMIT_US, Variant, WORKLOADS, Workload,
 };
+use super::workloads::{Outcome, Seen};
 
 /// Where and how it was measured.
 pub(super) struct Setting {
@@ -37,6 +38,10 @@ run. *Added* is the median over the rounds of the difference to the same round w
 processor time of the workload, which is where the kernel's programs run. *Own* is the processor time of the
 process that watches. Compare rows, not machines.
 ";
+
+pub(super) fn introduction(setting: &Setting) -> String {
+    format!("{INTRODUCTION}\n{setting}.\n")
+}
 
 /// One section for the kernel's side: a table a workload, the bars, the programs.
 pub(super) fn kernel(variants: &[Variant], results: &Results, accounts: &[Account]) -> String {
@@ -236,6 +241,78 @@ pub(super) fn containers(known: &Known) -> String {
                 percent(share)
             ),
         );
+    }
+    page
+}
+
+/// What leaves the kernel of whole workloads, and what they lose.
+pub(super) fn workloads(outcomes: &[Outcome]) -> String {
+    let mut page = String::from(
+        "\n## Whole workloads\n\n\
+         With the agent limited to the workload's control group. *Leave* is the share that no filter in the kernel\n\
+         refused: records are made of them. Executions all leave: they make the process tree.\n\n\
+         | workload | beside | opens | leave | execs | connects | leave | records lost |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let ran = |outcome: &&Outcome| outcome.missing.is_empty();
+    for outcome in outcomes.iter().filter(ran) {
+        for row in outcome.rows.iter().filter(|row| row.variant != NONE) {
+            let [opens, execs, connects] = &row.seen;
+            line(
+                &mut page,
+                format_args!(
+                    "| {} | {} | {:.0} | {} | {:.0} | {:.0} | {} | {:.0} |",
+                    outcome.workload.name,
+                    row.variant,
+                    opens.all(),
+                    share(opens),
+                    execs.all(),
+                    connects.all(),
+                    share(connects),
+                    row.lost
+                ),
+            );
+        }
+    }
+    page += &slowdown(outcomes);
+    for outcome in outcomes.iter().filter(|outcome| !ran(outcome)) {
+        line(
+            &mut page,
+            format_args!(
+                "Skipped: {}, because these packages are not installed: {}.",
+                outcome.workload.name,
+                outcome.missing.join(", ")
+            ),
+        );
+    }
+    page
+}
+
+fn share(seen: &Seen) -> String {
+    if seen.all() == 0.0 {
+        return "–".to_owned();
+    }
+    format!("{:.1} %", seen.produced / seen.all() * 100.0)
+}
+
+fn slowdown(outcomes: &[Outcome]) -> String {
+    let mut page = String::from(
+        "\nHow much longer an operation takes than in the same round without the agent, in the median over the rounds:\n\n\
+         | workload | beside | on the clock | processor time | bar, on the clock | |\n|---|---|---:|---:|---:|---|\n",
+    );
+    for outcome in outcomes {
+        for row in outcome.rows.iter().filter(|row| row.variant != NONE) {
+            let Some((wall, cpu)) = outcome.slower(row) else { continue };
+            let limit = outcome.workload.limit;
+            let met = if wall <= limit { "met" } else { "missed" };
+            line(
+                &mut page,
+                format_args!(
+                    "| {} | {} | {wall:+.1} % | {cpu:+.1} % | ≤ {limit} % | {met} |",
+                    outcome.workload.name, row.variant
+                ),
+            );
+        }
     }
     page
 }

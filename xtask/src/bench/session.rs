@@ -39,7 +39,15 @@ impl Session {
     /// Attached when it returns; alerts and what else it prints go to `printed`. `None` if the
     /// program is not installed.
     pub(crate) fn start(beside: &Beside, programs: &Path, printed: Stdio) -> Result<Option<Self>> {
-        let mut session = Self::new()?;
+        let group = Group::new("watch")?;
+        let mut session = Self {
+            group,
+            child: None,
+            output: None,
+            messages: None,
+            metrics: None,
+            elsewhere: None,
+        };
         let watch = programs.join("watch");
         match beside {
             Beside::Nothing => {}
@@ -48,10 +56,11 @@ impl Session {
                 let id = session.elsewhere.insert(Group::new("elsewhere")?).id()?.to_string();
                 session.watch(&watch, arguments, &["--scope", &id])?;
             }
-            Beside::Agent(rules) => {
-                let rules = rules.iter().map(|path| format!("--rules={}", path.display()));
-                let rules: Vec<String> = rules.collect();
-                session.agent(&programs.join("sensor"), &rules, printed)?;
+            Beside::Agent { rules, within } => {
+                let mut agent = with(&session.group, &programs.join("sensor"), &AGENT);
+                agent.args(within.iter().flat_map(|group| ["--cgroup", group]));
+                agent.args(rules.iter().flat_map(|path| [Path::new("--rules"), path]));
+                session.agent(&mut agent, printed)?;
             }
             Beside::Peer { program, arguments, .. } => {
                 let Some(path) = installed(program) else { return Ok(None) };
@@ -65,26 +74,6 @@ impl Session {
         Ok(Some(session))
     }
 
-    /// The agent alone, limited to a group, with the state of containers that Docker keeps elsewhere.
-    pub(crate) fn start_watching(scope: &Group, docker: &Path, program: &Path) -> Result<Self> {
-        let mut session = Self::new()?;
-        let sources = format!("containers.sources=docker-root={}", docker.display());
-        let more = ["--cgroup", &scope.name(), "--set", &sources].map(str::to_owned);
-        session.agent(program, &more, Stdio::null())?;
-        Ok(session)
-    }
-
-    fn new() -> Result<Self> {
-        Ok(Self {
-            group: Group::new("watch")?,
-            child: None,
-            output: None,
-            messages: None,
-            metrics: None,
-            elsewhere: None,
-        })
-    }
-
     fn watch(&mut self, program: &Path, arguments: &[&str], more: &[&str]) -> Result<()> {
         let mut command = with(&self.group, program, arguments);
         let mut child = start(command.args(more).stdin(Stdio::piped()).stdout(Stdio::piped()))?;
@@ -93,9 +82,7 @@ impl Session {
         self.line().map(drop)
     }
 
-    fn agent(&mut self, program: &Path, more: &[String], printed: Stdio) -> Result<()> {
-        let mut command = with(&self.group, program, &AGENT);
-        command.args(more);
+    fn agent(&mut self, command: &mut Command, printed: Stdio) -> Result<()> {
         let mut child = start(command.stdout(printed).stderr(Stdio::piped()))?;
         self.messages = child.stderr.take().map(BufReader::new);
         self.child = Some(child);

@@ -201,7 +201,7 @@ fn container(
 }
 
 async fn ask(root: &Path, runtime: Runtime, id: &str) -> (Option<Metadata>, String) {
-    let sockets = Sockets::new(&Host::below(root), &Places::usual(), Limits::default());
+    let sockets = Sockets::new(&Host::below(root), &Places::usual(), Limits::default(), None);
     let wanted = Wanted {
         cgroup_id: 7,
         cgroup_path: format!("/kubepods/burstable/podu-1/{id}"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use sensor_common::filter::{Flags, Look, Number};
+use sensor_common::filter::{ENDING_MAX, Flags, Look, Number};
 
 use crate::fields::{Value, names};
 use crate::rules::ast::Modifier;
@@ -352,8 +352,24 @@ fn text(look: Look, bytes: &Bytes) -> Option<(Of, bool)> {
         // What stands before the first wildcard is a prefix.
         Bytes::Glob(glob) => (prefixes(vec![glob.literal_prefix()?.into()])?, false),
         Bytes::Path(paths) => (prefixes(paths.prefixes())?, false),
+        Bytes::EndsWith(text) => return ending(look, text),
         _ => return None,
     })
+}
+
+/// What ends a path ends the file's name, or is all of it from a slash on.
+fn ending(look: Look, text: &[u8]) -> Option<(Of, bool)> {
+    let name = text.rsplit(|byte| *byte == b'/').next().filter(|name| !name.is_empty())?;
+    let of = |look, text: Box<[u8]>| Of::Texts { look, texts: [text].into(), inverted: false };
+    match look {
+        Look::Path if name.len() < text.len() => Some((of(Look::Leaf, name.into()), false)),
+        Look::Path | Look::Leaf if name.len() == text.len() => {
+            let end: Box<[u8]> = name.iter().rev().take(ENDING_MAX).copied().collect();
+            let is_whole = end.len() == name.len();
+            Some((of(Look::Ending, end), is_whole))
+        }
+        _ => None,
+    }
 }
 
 fn networks(look: Look, comparison: &Comparison) -> Option<Sides> {

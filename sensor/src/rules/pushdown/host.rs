@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use sensor_common::filter::{
-    BEGINNING, Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey,
+    BEGINNING, ENDING_MAX, Facts, Flags, Found, Look, NetworkKey, Number, PathKey, TextKey,
+    has_length,
 };
 
 use crate::fields::Value;
@@ -91,7 +92,13 @@ impl<S: Source> HostFacts<'_, S> {
         let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let (text, is_whole) = self.walk(&path[..end]);
         let wanted = if is_whole { [path, b"\0"].concat() } else { [text, b"/"].concat() };
-        let wanted = PathKey::new(self.number.into(), &wanted);
+        let wanted = PathKey::new(self.number, Look::Path, &wanted);
+        longest(self.tables.path_keys(0), &wanted, |key| key.prefix_bits)
+    }
+
+    fn find_ending(&self, name: &[u8]) -> Found {
+        let end: Vec<u8> = name.iter().rev().take(ENDING_MAX).copied().collect();
+        let wanted = PathKey::new(self.number, Look::Ending, &end);
         longest(self.tables.path_keys(0), &wanted, |key| key.prefix_bits)
     }
 
@@ -151,13 +158,28 @@ impl<S: Source> Facts for HostFacts<'_, S> {
         }
     }
 
-    fn find(&mut self, look: Look) -> Option<Found> {
+    fn find(&mut self, look: Look, lengths: u64) -> Option<Found> {
+        let has_length =
+            |text: &[u8]| u32::try_from(text.len()).is_ok_and(|len| has_length(lengths, len));
         match look {
-            Look::Name | Look::Leaf => Some(self.find_text(look, &self.text(look)?)),
+            Look::Name => Some(self.find_text(look, &self.text(look)?)),
+            Look::Leaf => {
+                let leaf = self.text(look)?;
+                let is_looked_up = has_length(&leaf);
+                Some(if is_looked_up { self.find_text(look, &leaf) } else { Found::Nothing })
+            }
             Look::Parent => {
                 let directory = self.text(Look::Directory)?;
                 let parent = directory.rsplit(|byte| *byte == b'/').next()?;
-                (!parent.is_empty()).then(|| self.find_text(look, parent))
+                if parent.is_empty() {
+                    return None;
+                }
+                let is_looked_up = has_length(parent);
+                Some(if is_looked_up { self.find_text(look, parent) } else { Found::Nothing })
+            }
+            Look::Ending => {
+                let name = self.text(look).filter(|name| !name.is_empty())?;
+                Some(self.find_ending(&name))
             }
             Look::Directory => Some(self.find_directory(&self.text(look)?)),
             Look::Path => {
@@ -216,7 +238,7 @@ pub fn field_of_flags(flags: Flags) -> &'static str {
 pub fn field_of_look(look: Look) -> &'static str {
     match look {
         Look::Name => "proc.name",
-        Look::Leaf => "fd.filename",
+        Look::Leaf | Look::Ending => "fd.filename",
         Look::Parent | Look::Directory => "fd.directory",
         Look::Path => "fd.name",
         Look::Remote => "fd.rip",

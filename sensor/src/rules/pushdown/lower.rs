@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sensor_common::call::Filter as Reported;
 use sensor_common::call::table::CALLS;
 use sensor_common::filter::{
-    self, BEGINNING, FILTERS_MAX, Filter, Flags, Look, Looked, MASKS_MAX, Mask, Masks,
+    self, BEGINNING, ENDING_MAX, FILTERS_MAX, Filter, Flags, Look, Looked, MASKS_MAX, Mask, Masks,
     NETWORKS_MAX, NetworkKey, Number, PATH_MAX, PATHS_MAX, PathKey, STEPS_MAX, Step, Steps,
     TEXT_MAX, TEXTS_MAX, TextKey,
 };
@@ -97,7 +97,8 @@ impl Tables {
     }
 
     pub fn path_keys(&self, first: u16) -> impl Iterator<Item = (PathKey, u64)> {
-        let key = move |row: &Row<Box<[u8]>>| PathKey::new((first + row.filter).into(), &row.value);
+        let key =
+            move |row: &Row<Box<[u8]>>| PathKey::new(first + row.filter, row.look, &row.value);
         self.paths.iter().map(move |(row, terms)| (key(row), *terms))
     }
 
@@ -163,14 +164,16 @@ impl Tables {
                     );
                 }
             }
-            Look::Path => {
+            Look::Path | Look::Ending => {
                 let texts: BTreeSet<&Box<[u8]>> = asked.texts().collect();
                 if self.paths.len() + texts.len() > share(PATHS_MAX) {
                     return None;
                 }
                 for text in texts {
                     let left = asked.left(|test| test.has_beginning_of(text));
-                    self.lead_to(filter, text, false);
+                    if look == Look::Path {
+                        self.lead_to(filter, text, false);
+                    }
                     self.paths.insert(row(text.clone()), left);
                 }
             }
@@ -188,7 +191,9 @@ impl Tables {
                 }
             }
         }
-        Some(Looked { asking: asked.asking(), missed: asked.left(|_| false) })
+        // Of addresses nobody asks how long they are.
+        let lengths = asked.texts().fold(0, |all, text| all | 1 << text.len().min(63));
+        Some(Looked { asking: asked.asking(), missed: asked.left(|_| false), lengths })
     }
 }
 
@@ -235,6 +240,7 @@ fn fit(terms: &mut [Term]) -> bool {
             let Of::Texts { look, texts, inverted } = &mut test.of else { return true };
             let most = match look {
                 Look::Path => PATH_MAX,
+                Look::Ending => ENDING_MAX,
                 _ => TEXT_MAX,
             };
             // The kernel cuts names, so that nothing is called anything longer.

@@ -96,8 +96,11 @@ impl fmt::Display for Test {
             Of::Texts { look, texts, inverted } => {
                 write!(out, "{}{}", not(*inverted), field_of_look(*look))?;
                 let texts = texts.iter().map(|text| &**text).collect::<Vec<_>>();
-                let is_path = *look == Look::Path;
-                out.write_str(&if is_path { paths(texts) } else { list("in", &texts) })?;
+                out.write_str(&match look {
+                    Look::Path => paths(texts),
+                    Look::Ending => endings(&texts),
+                    _ => list("in", &texts),
+                })?;
             }
             Of::Networks { look, networks, inverted } => {
                 write!(out, "{}{}", not(*inverted), field_of_look(*look))?;
@@ -125,6 +128,13 @@ fn paths(texts: Vec<&[u8]>) -> String {
         (0, _) => list("startswith", &beginnings),
         _ => list("in", &whole) + " or" + &list("startswith", &beginnings),
     }
+}
+
+/// They are kept turned round.
+fn endings(texts: &[&[u8]]) -> String {
+    let turned = texts.iter().map(|text| text.iter().rev().copied().collect());
+    let turned: Vec<Vec<u8>> = turned.collect();
+    list("endswith", &turned.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 fn list(verb: &str, texts: &[&[u8]]) -> String {

@@ -122,7 +122,7 @@ impl Test {
                 Of::Texts { look, texts, inverted },
                 Of::Texts { texts: texts2, inverted: inverted2, .. },
             ) if inverted == inverted2 => {
-                let texts = sets(texts, texts2, join, *inverted, *look != Look::Path)?;
+                let texts = sets(texts, texts2, join, *inverted, !look.is_partial())?;
                 Some(Of::Texts { look: *look, texts, inverted: *inverted })
             }
             (

@@ -75,6 +75,17 @@ fn conditions_are_weakened_to_what_is_cheap() {
         ),
         ("evt.type = openat and fd.name glob /home/*/.ssh/*", "  fd.name startswith (/home/)\n"),
         ("evt.type = openat and fd.name glob */.ssh/*", "  everything\n"),
+        ("evt.type = openat and fd.name endswith .so", "  fd.filename endswith (.so)\n"),
+        (
+            "evt.type = openat and not fd.filename endswith .so",
+            "  not fd.filename endswith (.so)\n",
+        ),
+        (
+            "evt.type = openat and fd.name endswith .ssh/authorized_keys",
+            "  fd.filename in (authorized_keys)\n",
+        ),
+        ("evt.type = openat and not fd.name endswith /shadow", "  everything\n"),
+        ("evt.type = openat and fd.name endswith /", "  everything\n"),
         ("evt.type = openat and fd.nameraw contains ../", "  fd.nameraw contains ..\n"),
         ("evt.type = openat and not fd.nameraw contains ../", "  everything\n"),
         ("evt.type = openat and fd.nameraw contains ./", "  everything\n"),
@@ -215,6 +226,8 @@ fn check() -> impl Strategy<Value = String> {
         2 => name.prop_map(|a| format!("proc.name in ({a}, names)")),
         1 => number.prop_map(|a| format!("user.uid in ({a}, 7)")),
         4 => prop::sample::select(vec![
+            "fd.name endswith w", "fd.filename endswith d", "not fd.name endswith dow",
+            "fd.filename endswith oneof (shadow, asswd)", "fd.name endswith /etc/shadow",
             "fd.directory = /etc", "fd.directory in (/etc, /tmp)", "fd.filename = shadow",
             "not fd.filename in (x, passwd)", "evt.is_open_read = true", "evt.is_open_write = false",
             "evt.is_open_exec = true", "evt.failed = true", "evt.res = SUCCESS", "evt.res != ENOENT",

@@ -1,0 +1,145 @@
+//! What the paths that a system call passed lead to, taken where the kernel asks its security modules:
+//! it has followed links and dots by then, and will do to this file what it was asked for.
+//!
+//! The functions are in a unit of their own, so that nobody inlines them. Their prototypes, from 5.10 to
+//! 7.2, are in the loader's table. What is found is kept for the task until the exit of its call, where
+//! the result is known. The cost is paid by these calls alone: a walk of each path, and a copy.
+
+use aya_ebpf::macros::fentry;
+use aya_ebpf::programs::FEntryContext;
+use sensor_common::Kind;
+use sensor_common::call::Part;
+use sensor_common::path::{PATH_MAX, RESOLVED, TRUNCATED};
+use sensor_common::resolved::{ARGUMENTS, RESOLVED_MAX, Resolved};
+
+use crate::kernel::{Location, dentry, path, vfsmount, vfsmount_root};
+use crate::maps::RESOLVED_BY_TASK;
+use crate::scope::{current_tid, current_wanted};
+use crate::submit::{Draft, clamp};
+use crate::syscall::Exit;
+
+/// The program on a function, and what each of the call's texts leads to.
+macro_rules! resolve {
+    ($($name:ident on $function:literal: |$ctx:ident| $first:expr, $second:expr;)*) => { $(
+        #[fentry(function = $function)]
+        pub(crate) fn $name($ctx: FEntryContext) -> i32 {
+            if current_wanted() {
+                keep($first, $second);
+            }
+            0
+        }
+    )* };
+}
+
+resolve! {
+    path_unlink_fentry on "security_path_unlink": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
+    path_rmdir_fentry on "security_path_rmdir": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
+    path_mkdir_fentry on "security_path_mkdir": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
+    path_mknod_fentry on "security_path_mknod": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
+    // The first text is what the link will hold.
+    path_symlink_fentry on "security_path_symlink": |ctx| NOTHING, in_directory(ctx.arg(0), ctx.arg(1));
+    // Both are in one mount.
+    path_link_fentry on "security_path_link":
+        |ctx| in_directory(ctx.arg(1), ctx.arg(0)), in_directory(ctx.arg(1), ctx.arg(2));
+    path_rename_fentry on "security_path_rename":
+        |ctx| in_directory(ctx.arg(0), ctx.arg(1)), in_directory(ctx.arg(2), ctx.arg(3));
+    path_truncate_fentry on "security_path_truncate": |ctx| Location::of(ctx.arg(0)), NOTHING;
+    path_chmod_fentry on "security_path_chmod": |ctx| Location::of(ctx.arg(0)), NOTHING;
+    path_chown_fentry on "security_path_chown": |ctx| Location::of(ctx.arg(0)), NOTHING;
+    path_chroot_fentry on "security_path_chroot": |ctx| Location::of(ctx.arg(0)), NOTHING;
+    // The first text is what is mounted, which need not be a path.
+    path_mount_fentry on "security_sb_mount": |ctx| NOTHING, Location::of(ctx.arg(1));
+    path_umount_fentry on "security_sb_umount": |ctx| top_of(ctx.arg(0)), NOTHING;
+    path_move_mount_fentry on "security_move_mount":
+        |ctx| Location::of(ctx.arg(0)), Location::of(ctx.arg(1));
+    // The call passes the new root first, the function has it second.
+    path_pivot_root_fentry on "security_sb_pivotroot":
+        |ctx| Location::of(ctx.arg(1)), Location::of(ctx.arg(0));
+}
+
+const NOTHING: Location = Location { mount: core::ptr::null(), dentry: core::ptr::null() };
+
+/// A name in a directory; it need not exist.
+#[inline(always)]
+fn in_directory(directory: *const path, name: *const dentry) -> Location {
+    Location { mount: Location::of(directory).mount, dentry: name }
+}
+
+/// What a mount begins with, which lies where it is mounted.
+#[inline(always)]
+fn top_of(mount: *const vfsmount) -> Location {
+    Location { mount, dentry: vfsmount_root(mount) }
+}
+
+#[inline(always)]
+fn keep(first: Location, second: Location) {
+    // Without room for it the path is what the passed text says.
+    let Some(mut draft) = Draft::borrow(Kind::Call) else { return };
+    let exit = Exit::inside(0);
+    // SAFETY: plain integers.
+    let resolved = unsafe { draft.fixed::<Resolved>() };
+    resolved.tid = current_tid();
+    resolved.number = exit.number();
+    resolved.arguments = arguments(&exit);
+    let paths = [walk(&mut draft, first), walk(&mut draft, second)];
+    // SAFETY: as above.
+    unsafe { draft.fixed::<Resolved>() }.paths = paths;
+    draft.keep(&raw const RESOLVED_BY_TASK, current_tid());
+}
+
+#[inline(always)]
+fn walk(draft: &mut Draft, location: Location) -> Part {
+    if location.dentry.is_null() {
+        return Part { len: 0, flags: 0 };
+    }
+    let (len, flags) = crate::path::append_at(draft, location);
+    // What is to be made has no place in the kernel's tables yet.
+    Part { len, flags: flags & TRUNCATED | RESOLVED }
+}
+
+/// What tells one call of a task from the next.
+#[inline(always)]
+fn arguments(exit: &Exit) -> [u64; ARGUMENTS] {
+    [exit.arg::<0>(), exit.arg::<1>(), exit.arg::<2>(), exit.arg::<3>()]
+}
+
+/// What was found for the system call that returns now.
+#[inline(always)]
+pub(crate) fn found(exit: &Exit) -> Option<&'static Resolved> {
+    // SAFETY: whoever reads it looks afterwards whether it is still this task's.
+    let bytes: *const [u8; RESOLVED_MAX] = unsafe { RESOLVED_BY_TASK.get(current_tid()) }?;
+    // SAFETY: it is aligned, and any bytes are one.
+    let resolved = unsafe { &*bytes.cast::<Resolved>() };
+    (resolved.number == exit.number() && resolved.arguments == arguments(exit)).then_some(resolved)
+}
+
+/// Appends what the call's text in this place led to, if that was found.
+#[inline(always)]
+pub(crate) fn append(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
+    let Part { len, flags } = *resolved.paths.get(place)?;
+    if flags & RESOLVED == 0 {
+        return None;
+    }
+    let before = if place == 0 { 0 } else { resolved.paths[0].len };
+    let start = draft.len();
+    // SAFETY: in bounds, as the first path is no longer than that.
+    let from = unsafe {
+        (&raw const *resolved).add(1).cast::<u8>().add(clamp::<PATH_MAX>(before.into()) as usize)
+    };
+    let added = draft.kernel_bytes::<PATH_MAX>(from, len.into()) as u32;
+    // SAFETY: it is this program's to look at, whoever has it now.
+    let tid = unsafe { (&raw const resolved.tid).read_volatile() };
+    if tid == current_tid() && added == len {
+        return Some(Part { len, flags });
+    }
+    // It has made room for another task's.
+    draft.cut(start);
+    Some(Part { len: 0, flags: TRUNCATED })
+}
+
+/// The call is over.
+#[inline(always)]
+pub(crate) fn forget() {
+    // Not there is what it is to be.
+    let _gone = RESOLVED_BY_TASK.remove(current_tid());
+}
