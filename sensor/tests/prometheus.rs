@@ -112,7 +112,7 @@ fn snapshot() -> Snapshot {
             live: vec![live],
             ..Tables::default()
         },
-        lookups: Lookups { answered: 2, misses: vec![("late", 1)], forgotten: 0 },
+        lookups: Lookups { answered: 2, misses: vec![("late", 1)], forgotten: 0, left_out: 3 },
         sockets: vec![socket],
         runqueue_wait: vec![(1, waits)],
     }

@@ -13,6 +13,7 @@ use crate::cli::source::{Source, event_kinds};
 use crate::config::Config;
 use crate::detect::origin;
 use crate::driver::Live;
+use crate::metadata::sockets::Sockets;
 use crate::metadata::status::Status;
 use crate::metrics::counters::Counters;
 use crate::metrics::exporter::Exporter;
@@ -129,7 +130,7 @@ fn snapshot_of(live: &Live, tables: Arc<Mutex<snapshot::Tables>>) -> Result<snap
             }),
             probes: probes.clone(),
             tables: tables.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            lookups: lookups.as_ref().map(|status| lookups_of(status)).unwrap_or_default(),
+            lookups: lookups_of(lookups.as_deref(), sockets.as_deref()),
             sockets: sockets.as_ref().map(|sockets| sockets.report()).unwrap_or_default(),
             runqueue_wait: counters.run_queue(),
         }
@@ -181,7 +182,11 @@ pub(super) fn tables_of(pipeline: &Pipeline) -> snapshot::Tables {
     }
 }
 
-fn lookups_of(status: &Status) -> snapshot::Lookups {
-    let misses = status.misses().to_vec();
-    snapshot::Lookups { answered: status.answered(), misses, forgotten: status.forgotten() }
+fn lookups_of(status: Option<&Status>, sockets: Option<&Sockets>) -> snapshot::Lookups {
+    snapshot::Lookups {
+        answered: status.map_or(0, Status::answered),
+        misses: status.map(|status| status.misses().to_vec()).unwrap_or_default(),
+        forgotten: status.map_or(0, Status::forgotten),
+        left_out: sockets.map_or(0, Sockets::left_out),
+    }
 }

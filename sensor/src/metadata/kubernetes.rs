@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -133,13 +134,15 @@ pub(super) struct Pods {
     pub(super) server: Socket,
     // The watch writes when a pod changes, look-ups read one entry.
     known: Mutex<HashMap<String, Arc<Known>>>,
+    /// How often a pod was left out because there were too many.
+    left_out: AtomicU64,
 }
 
 impl Pods {
     pub(super) fn new(access: Access, limits: Limits) -> Self {
         let name = access.api.as_str().trim_end_matches('/').to_owned();
         let server = Socket::new(Kind::Kubernetes, name, PathBuf::new(), limits);
-        Self { access, server, known: Mutex::default() }
+        Self { access, server, known: Mutex::default(), left_out: AtomicU64::new(0) }
     }
 
     /// Adds what is known of a container's pod. Of labels the API server knows the newest; for the
@@ -169,6 +172,10 @@ impl Pods {
         if !details.sources.iter().any(|source| source == SOURCE) {
             details.sources.push(SOURCE.to_owned());
         }
+    }
+
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// Follows the node's pods until nobody listens any more.
@@ -221,7 +228,11 @@ impl Pods {
                 all.extend(object.known());
             }
             page = next.metadata;
-            if page.r#continue.is_empty() || all.len() >= PODS_MAX {
+            if page.r#continue.is_empty() {
+                break;
+            }
+            if all.len() >= PODS_MAX {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
                 break;
             }
         }
@@ -333,6 +344,7 @@ impl Pods {
         let Some(pod) = pod else { return known.remove(uid).is_some() };
         let is_known = known.contains_key(uid);
         if known.len() >= PODS_MAX && !is_known {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         let before = known.insert(uid.to_owned(), Arc::new(pod));
@@ -341,6 +353,8 @@ impl Pods {
 
     /// Those of which something is news.
     fn replace(&self, all: HashMap<String, Known>) -> Vec<String> {
+        let left_out = all.len().saturating_sub(PODS_MAX) as u64;
+        self.left_out.fetch_add(left_out, Ordering::Relaxed);
         let all: HashMap<_, _> =
             all.into_iter().take(PODS_MAX).map(|(uid, pod)| (uid, Arc::new(pod))).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

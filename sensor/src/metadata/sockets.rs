@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::attribution::Runtime;
@@ -26,6 +27,8 @@ pub struct Sockets {
     pub(super) pods: Option<Arc<Pods>>,
     // Look-ups and requests for health contend, for no longer than it takes to clone a list.
     of_users: Mutex<BTreeMap<u32, Vec<Arc<Socket>>>>,
+    /// How often a user's engine was not asked because there were too many users.
+    left_out: AtomicU64,
 }
 
 /// What the sockets that may know a container say.
@@ -60,6 +63,7 @@ impl Sockets {
             limits,
             of_system: of_system.collect(),
             of_users: Mutex::default(),
+            left_out: AtomicU64::new(0),
             pods: kubernetes.map(|access| Arc::new(Pods::new(access, limits))),
         }
     }
@@ -102,6 +106,12 @@ impl Sockets {
         self.all().iter().map(|socket| socket.report()).chain(server).collect()
     }
 
+    /// How often something was left out because there was too much of it.
+    pub fn left_out(&self) -> u64 {
+        let pods = self.pods.as_ref().map_or(0, |pods| pods.left_out());
+        self.left_out.load(Ordering::Relaxed) + pods
+    }
+
     fn all(&self) -> Vec<Arc<Socket>> {
         let of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
         self.of_system.iter().chain(of_users.values().flatten()).map(Arc::clone).collect()
@@ -110,6 +120,7 @@ impl Sockets {
     fn of_user(&self, user: u32) -> Vec<Arc<Socket>> {
         let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
         if of_users.len() >= USERS_MAX && !of_users.contains_key(&user) {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
             return Vec::new();
         }
         let sockets = of_users.entry(user).or_insert_with(|| {

@@ -82,6 +82,13 @@ pub(crate) const FAMILIES: &[Family] = &[
         read: Read::Counter(|scrape, series| series.add([], scrape.snapshot.lookups.forgotten)),
     },
     Family {
+        name: "sensor_metadata_left_out",
+        unit: None,
+        help: "Times that a user's engine was not asked or a pod not remembered, because there were too many",
+        labels: &[],
+        read: Read::Counter(|scrape, series| series.add([], scrape.snapshot.lookups.left_out)),
+    },
+    Family {
         name: "sensor_runtime_up",
         unit: None,
         help: "1 if a runtime's socket has answered the last question, 0 while it is left alone because it has not",

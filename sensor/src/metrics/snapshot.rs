@@ -111,6 +111,8 @@ pub struct Lookups {
     pub misses: Vec<(&'static str, u64)>,
     /// Containers of which changes are no longer noticed.
     pub forgotten: u64,
+    /// Users' engines that were not asked, and pods that are not remembered.
+    pub left_out: u64,
 }
 
 /// A container, or a unit that is shown like one.

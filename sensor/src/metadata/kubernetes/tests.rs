@@ -194,6 +194,22 @@ async fn a_server_that_is_not_there_is_asked_again_later() {
 }
 
 #[test]
+fn pods_beyond_the_limit_are_counted() {
+    let api = Url::parse("http://localhost").unwrap();
+    let access = Access { api, token_file: None, ca_file: None, node: "n1".into() };
+    let pods = Pods::new(access, limits());
+    let named = |number: usize| (number.to_string(), Known::default());
+    assert_eq!(pods.replace((0..PODS_MAX + 3).map(named).collect()).len(), PODS_MAX);
+    let is_news = |name: &str| pods.set(name, Some(Known::default()));
+    assert_eq!((is_news("x"), pods.left_out()), (false, 4));
+    // One that is known may change, and one that has ended makes room.
+    let known = pods.known.lock().unwrap().keys().next().unwrap().clone();
+    assert!(pods.set(&known, Some(Known { ip: "10.0.0.1".into(), ..Known::default() })));
+    assert!(pods.set(&known, None) && is_news("x"));
+    assert_eq!(pods.left_out(), 4);
+}
+
+#[test]
 fn a_pod_has_its_server_where_kubernetes_says() {
     // There is no service account here.
     let variable = |name: &str| Some(format!("{name}.example"));

@@ -317,6 +317,20 @@ async fn an_engine_that_floods_with_events_is_left_alone() {
     }
 }
 
+#[test]
+fn users_beyond_the_limit_are_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let sockets = sockets(root.path());
+    let of = |user: u32| {
+        let path = format!("/user.slice/user-{user}.slice/libpod-{ID}.scope");
+        sockets.of(&wanted(&path, Runtime::Podman), Runtime::Podman).len()
+    };
+    let most = u32::try_from(USERS_MAX).unwrap();
+    // Their own and the system's.
+    assert!((0..most).all(|user| of(user) == 2));
+    assert_eq!((of(most), of(0), sockets.left_out()), (1, 2, 1));
+}
+
 #[tokio::test]
 async fn questions_at_a_time_are_bounded() {
     let root = tempfile::tempdir().unwrap();

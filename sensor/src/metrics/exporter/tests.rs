@@ -63,7 +63,7 @@ fn snapshot() -> Snapshot {
             held: 5,
             ..Tables::default()
         },
-        lookups: Lookups { answered: 2, misses: vec![("late", 1)], forgotten: 0 },
+        lookups: Lookups { answered: 2, misses: vec![("late", 1)], forgotten: 0, left_out: 3 },
         sockets: Vec::new(),
         runqueue_wait: vec![(7, waits(0, 1)), (8, waits(27, 2)), (1, waits(20, 5))],
     }
@@ -115,6 +115,7 @@ fn open_metrics() {
             "sensor_events_held_total 5",
             "sensor_metadata_answers_total 2",
             r#"sensor_metadata_misses_total{reason="late"} 1"#,
+            "sensor_metadata_left_out_total 3",
             r#"sensor_attribution_misses_total{reason="unknown"} 0"#,
             "# EOF",
         ],
