@@ -60,6 +60,7 @@ impl Container {
             fs::create_dir(bundle.path().join("rootfs").join(point)).unwrap();
         }
         fs::copy("/bin/busybox", bin.join("sh")).unwrap();
+        fs::hard_link(bin.join("sh"), bin.join("sleep")).unwrap();
         let arguments = ["sh", "-c", script];
         let cgroup_path = format!("{parent}/{id}");
         let config = config(&arguments, &cgroup_path).to_string();
@@ -202,6 +203,40 @@ fn the_innermost_of_nested_containers_wins_and_the_chain_is_kept() {
     assert_eq!(chain, [path.rsplit('/').nth(1).unwrap()], "{path}");
     assert_eq!(chain[0].len(), 64);
     observer.stop();
+}
+
+/// As an agent in a container sees control groups: all of them, but by names that begin at its own, or
+/// nothing besides its own. What is made later is announced by its whole path either way.
+#[test]
+fn an_agent_in_a_cgroup_namespace_knows_containers() {
+    const OWN_ALONE: &str = "grep -E ' cgroup2? ' /proc/self/mounts | cut -d ' ' -f 2 | sort -r | \
+                             while read point; do umount -l $point; done; \
+                             mount -t cgroup2 none /sys/fs/cgroup";
+    let is_unified_there = !mounts_of("cgroup2").is_empty();
+    for (script, sees_all) in [(":", true), (OWN_ALONE, false)] {
+        if !sees_all && !is_unified_there {
+            continue;
+        }
+        let cgroup = Cgroup::new("namespace");
+        let agent = Cgroup::new("agent");
+        let mark = format!("of-{}", cgroup.name());
+        let busy = format!("while :; do /bin/sh -c ': {mark}'; sleep 0.1; done");
+        let before = Container::start(&cgroup, RUNC, &busy);
+        wait_for(|| cgroup.path().join(&before.id).exists().then_some(()));
+        let filter = format!("proc.args contains {mark}");
+        let mut arguments = vec!["events", "--type", "exec", "-o", "json", "--filter", &filter];
+        if sees_all {
+            arguments.extend(["--cgroup", cgroup.name()]);
+        }
+        let mut sensor = Sensor::start_in_namespace(&agent, script, &arguments);
+        sensor.wait_for_message("watching");
+        if sees_all {
+            sensor.wait_for(|event| event["container.full_id"] == *before.id);
+        }
+        let after = Container::start(&cgroup, RUNC, &busy);
+        sensor.wait_for(|event| event["container.full_id"] == *after.id);
+        assert!(sensor.stop().status.success());
+    }
 }
 
 #[test]

@@ -237,6 +237,15 @@ impl Sensor {
         Self::spawn(&mut command)
     }
 
+    /// The same in a cgroup namespace whose root is this group, among mounts of its own, after a shell
+    /// script has changed them.
+    pub(crate) fn start_in_namespace(cgroup: &Cgroup, script: &str, arguments: &[&str]) -> Self {
+        let script = format!("{script}; exec \"$@\"");
+        let mut command = cgroup.command("unshare");
+        command.args(["-C", "-m", "sh", "-c", &script, "sh"]).arg(program()).args(arguments);
+        Self::spawn(&mut command)
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())

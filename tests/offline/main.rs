@@ -5,6 +5,7 @@ mod cli;
 mod dependencies;
 mod edges;
 mod fuzz;
+mod limits;
 mod readme;
 mod places;
 mod replay;

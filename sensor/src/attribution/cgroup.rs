@@ -161,14 +161,18 @@ impl Hierarchy {
     }
 
     fn root_level(&self) -> Result<u32, ScopeError> {
-        let namespace = || ScopeError::Namespace { point: self.point.clone() };
-        if self.root.split('/').any(|name| name == "..") {
-            return Err(namespace());
-        }
         let read = |source| ScopeError::Io { path: self.point.clone(), source };
-        let id = fs::metadata(&self.point).map_err(read)?.ino();
-        let level = level(&self.root);
-        if (level == 0) == (id == ROOT_ID) { Ok(level) } else { Err(namespace()) }
+        // All of it, whatever its root is called where this process looks from.
+        if fs::metadata(&self.point).map_err(read)?.ino() == ROOT_ID {
+            return Ok(0);
+        }
+        match level(&self.root) {
+            0 => Err(ScopeError::Namespace { point: self.point.clone() }),
+            _ if self.root.split('/').any(|name| name == "..") => {
+                Err(ScopeError::Namespace { point: self.point.clone() })
+            }
+            level => Ok(level),
+        }
     }
 
     fn near(&self, path: &str) -> Vec<String> {

@@ -5,7 +5,9 @@
 //! the innermost of nested containers wins, and what a container's own init makes below it (scopes,
 //! `container`, `payload`) belongs to that container.
 
-use crate::attribution::metadata::Pod;
+use std::sync::Arc;
+
+use crate::attribution::metadata::{Details, Pod, Visibility};
 use crate::attribution::{Attribution, Container, Outer, Runtime};
 
 /// One way in which a path's component names a container.
@@ -96,10 +98,26 @@ pub fn attribute(path: &str) -> Attribution {
     });
     let container = innermost.map(|(runtime, id)| {
         let pod = pod_uid(&components).map(|uid| Pod { uid, ..Pod::default() });
-        Container { id, runtime, outer, pod, ..Container::default() }
+        let visibility = visibility(runtime);
+        let details = Arc::new(Details { visibility, ..Details::default() });
+        Container { id, runtime, outer, pod, details, ..Container::default() }
     });
     let unit = if container.is_none() { unit(&components) } else { None };
     Attribution { cgroup_path: path.to_owned(), container, unit }
+}
+
+/// Of what is known to have a kernel of its own.
+fn visibility(runtime: Runtime) -> Option<Visibility> {
+    match runtime {
+        Runtime::Kata | Runtime::Firecracker => Some(Visibility::Machine),
+        Runtime::Docker
+        | Runtime::Containerd
+        | Runtime::Crio
+        | Runtime::Podman
+        | Runtime::Lxc
+        | Runtime::Nspawn
+        | Runtime::Oci => None,
+    }
 }
 
 /// The path as far as the cgroup of the innermost pod.

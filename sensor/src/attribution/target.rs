@@ -58,7 +58,12 @@ pub enum TargetError {
 }
 
 fn list(candidates: &[Target]) -> String {
-    candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+    let one = |target: &Target| match target.kind {
+        // Each user may have one of this name.
+        Kind::Unit => format!("{target} in {}", target.scope.path),
+        Kind::Container | Kind::Pod | Kind::Cgroup => target.to_string(),
+    };
+    candidates.iter().map(one).collect::<Vec<_>>().join("\n  ")
 }
 
 /// How a text may match; the first way that finds something decides.

@@ -70,7 +70,7 @@ pub(super) fn containers(arguments: &ContainersArgs) -> Result<()> {
 
 fn rows(arguments: &ContainersArgs) -> Result<Vec<Row>> {
     let scope = arguments.cgroup.as_deref().map(scope).transpose()?;
-    let (cache, _) = everything(arguments.lookup.settings()?, scope.as_ref())?;
+    let (cache, kept) = everything(arguments.lookup.settings()?, scope.as_ref())?;
     let is_in_scope = |path: &str| {
         scope.as_ref().is_none_or(|scope| std::path::Path::new(path).starts_with(&scope.path))
     };
@@ -86,6 +86,14 @@ fn rows(arguments: &ContainersArgs) -> Result<Vec<Row>> {
         let pids = pids(&cache, &attribution.cgroup_path);
         let row = rows.entry(key).or_insert(Row { cgroup_id, attribution, pids: 0 });
         row.pids += pids;
+    }
+    for (cgroup_id, attribution) in cache.kept() {
+        let Some(container) = &attribution.container else { continue };
+        if is_in_scope(&attribution.cgroup_path) {
+            let key = (container.runtime.name().to_owned(), container.id.clone());
+            let pids = kept.pids.get(&container.id).copied().unwrap_or_default();
+            rows.insert(key, Row { cgroup_id, attribution: Arc::clone(attribution), pids });
+        }
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by(|a, b| a.attribution.cgroup_path.cmp(&b.attribution.cgroup_path));

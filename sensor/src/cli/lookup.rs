@@ -1,6 +1,6 @@
 //! Who is asked what containers are called: the same for every command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -11,6 +11,7 @@ use crate::attribution::cache::Cache;
 use crate::attribution::cgroup::Scope;
 use crate::attribution::state::StateDirectories;
 use crate::attribution::target::Target;
+use crate::cli::kept::{self, Kept};
 use crate::cli::record::hostname;
 use crate::cli::source::Source;
 use crate::config;
@@ -106,7 +107,7 @@ fn runtime() -> Result<Runtime> {
 }
 
 /// The containers that run now, with all that can be found out in a moment.
-pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(Cache, Lookup)> {
+pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(Cache, Kept)> {
     /// A person waits for it.
     const LIMIT: Duration = Duration::from_secs(3);
     let mut cache = cache(&settings)?;
@@ -114,11 +115,13 @@ pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(C
     for (id, path) in cache.scan() {
         cache.made(id, &path, None);
     }
+    let kept = kept::keep(&mut cache, Path::new("/proc"));
     let runtime = runtime()?;
     let (mut wake, woken) = std::os::unix::net::UnixStream::pair().context("make a socket pair")?;
     woken.set_nonblocking(true).context("make a socket pair")?;
     let mut lookup = Lookup::start(settings, runtime.handle(), woken);
-    while let Some(wanted) = cache.take_wanted() {
+    while let Some(mut wanted) = cache.take_wanted() {
+        wanted.bundle = kept.bundles.get(&wanted.container_id).cloned();
         lookup.ask(wanted);
     }
     let until = Instant::now() + LIMIT;
@@ -133,7 +136,7 @@ pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(C
         wait(&mut wake, left.min(Duration::from_millis(50)))?;
     }
     runtime.shutdown_background();
-    Ok((cache, lookup))
+    Ok((cache, kept))
 }
 
 fn wait(wake: &mut std::os::unix::net::UnixStream, limit: Duration) -> Result<()> {

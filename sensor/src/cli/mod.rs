@@ -8,6 +8,7 @@ mod containers;
 mod doctor;
 mod events;
 mod log;
+mod kept;
 mod lookup;
 mod outside;
 mod pushdown;

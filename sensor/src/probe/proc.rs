@@ -2,7 +2,7 @@
 //! when an event comes from a process that it does not know.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -65,12 +65,33 @@ impl Proc {
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect();
         pids.sort_unstable();
-        let mut records: Vec<_> = pids.into_iter().filter_map(|pid| self.process(pid)).collect();
+        let mut records = self.read(&pids);
         // Stable: where the clock is too coarse, pids decide.
         records.sort_by_key(|record| {
             Header::read_from_prefix(record).map_or(0, |(header, _)| header.start_boot_ns)
         });
         records
+    }
+
+    /// In their order, by all processors: the kernel writes each of a dozen files anew for every process.
+    fn read(&self, pids: &[u32]) -> Vec<Vec<u8>> {
+        /// More than one thread finds enough to do from here on.
+        const EACH_MIN: usize = 256;
+        const THREADS_MAX: usize = 8;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let each = pids.len().div_ceil(processors.min(THREADS_MAX)).max(EACH_MIN);
+        let read = |pids: &[u32]| -> Vec<Vec<u8>> {
+            pids.iter().filter_map(|pid| self.process(*pid)).collect()
+        };
+        if pids.len() <= each {
+            return read(pids);
+        }
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                pids.chunks(each).map(|pids| scope.spawn(move || read(pids))).collect();
+            // One that panics has found nothing; what runs there is found again by its events.
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        })
     }
 
     /// The record of one process; `None` when it is gone or may not be read.
@@ -79,8 +100,8 @@ impl Proc {
         if self.only && !self.in_scope(&dir) {
             return None;
         }
-        let stat = Stat::parse(&fs::read(dir.join("stat")).ok()?)?;
-        let status = fs::read_to_string(dir.join("status")).ok()?;
+        let stat = Stat::parse(&contents(&dir.join("stat")).ok()?)?;
+        let status = text(&dir.join("status"))?;
         let mut exec = Exec::new_zeroed();
         exec.header.tgid = pid;
         exec.header.tid = pid;
@@ -109,7 +130,7 @@ impl Proc {
         let ((argv, argv_total), (env, env_total)) = (read("cmdline"), read("environ"));
         (exec.argv_total, exec.env_total) = (argv_total, env_total);
         // A process that executed something in between is of two minds: its own record will tell.
-        let name = fs::read(dir.join("comm")).ok()?;
+        let name = contents(&dir.join("comm")).ok()?;
         if record::comm(name.strip_suffix(b"\n").unwrap_or(&name)) != exec.header.comm {
             return None;
         }
@@ -127,7 +148,7 @@ impl Proc {
 
     fn in_scope(&self, dir: &Path) -> bool {
         let Some(scope) = &self.scope else { return true };
-        let Ok(cgroups) = fs::read_to_string(dir.join("cgroup")) else { return false };
+        let Some(cgroups) = text(&dir.join("cgroup")) else { return false };
         path_with(self.controller, &cgroups).is_some_and(|path| Path::new(path).starts_with(scope))
     }
 }
@@ -140,7 +161,7 @@ fn nanoseconds(seconds: i64, fraction: i64) -> u64 {
 fn resources(dir: &Path, status: &str) -> Resources {
     let page_kib = rustix::param::page_size() as u64 / 1024;
     let pages = |key| status_number(status, key, 0).map_or(0, |kib| u64::from(kib) / page_kib);
-    let limits = fs::read_to_string(dir.join("limits")).unwrap_or_default();
+    let limits = text(&dir.join("limits")).unwrap_or_default();
     let fd_limit = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))
@@ -215,24 +236,32 @@ fn link(path: &Path) -> Option<Vec<u8>> {
     fs::read_link(path).ok().map(|target| target.as_os_str().as_bytes().to_vec())
 }
 
-/// At most [`STRINGS_MAX`] bytes of a file of NUL-separated strings, and its whole length.
-fn strings(path: &Path) -> (Vec<u8>, u32) {
+/// What a file of /proc holds. Such a file does not say how long it is, and a buffer that grows asks for
+/// it in small pieces: with all at once, a process costs half.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    const USUAL: usize = 4096;
     /// Arguments and environment together are limited to 6 MiB by the kernel.
     const WHOLE_MAX: u64 = 8 << 20;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL);
+    fs::File::open(path)?.take(WHOLE_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text(path: &Path) -> Option<String> {
+    String::from_utf8(contents(path).ok()?).ok()
+}
+
+/// At most [`STRINGS_MAX`] bytes of a file of NUL-separated strings, and its whole length.
+fn strings(path: &Path) -> (Vec<u8>, u32) {
     // Kernel threads have none, other users' may not be read: both are empty.
-    if let Ok(file) = fs::File::open(path)
-        && file.take(WHOLE_MAX).read_to_end(&mut bytes).is_err()
-    {
-        bytes.clear();
-    }
+    let mut bytes = contents(path).unwrap_or_default();
     let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     bytes.truncate(STRINGS_MAX);
     (bytes, total)
 }
 
 fn read_number(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    text(path)?.trim().parse().ok()
 }
 
 /// The words after a key of /proc/PID/status.

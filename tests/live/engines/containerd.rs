@@ -13,7 +13,7 @@ pub(super) const CTR: Engine = Engine {
     sources: &[("containerd-state", "containerd/state")],
     start,
     known,
-    health_check: None,
+    probe: None,
 };
 
 /// A daemon, its socket, and its client for a namespace.

@@ -15,7 +15,7 @@ pub(super) const CRI: Engine = Engine {
     sources: &[("containerd-state", "containerd/state")],
     start,
     known,
-    health_check: None,
+    probe: None,
 };
 
 const PAUSE_IMAGE: &str = "localhost/pause:1";
@@ -23,6 +23,9 @@ const POD_UID: &str = "c2e1a3a4-5b6c-4d7e-8f90-a1b2c3d4e5f6";
 const POD: &str = "checkout";
 const NAMESPACE: &str = "shop";
 const CONTAINER: &str = "app";
+/// What `kubectl apply` leaves of what it was given.
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const PROBE: [&str; 2] = ["/bin/true", "alive"];
 
 /// No scores that only a process with `CAP_SYS_RESOURCE` may set.
 const PLUGIN: &str = r#"
@@ -46,6 +49,13 @@ fn start(place: &Place) -> Container {
     request.text(1, &sandbox).message(2, &app(place)).message(3, &pod);
     let container = id(&kubelet.call("CreateContainer", &request));
     kubelet.call("StartContainer", Message::default().text(1, &container));
+    // As the kubelet's liveness probe does it.
+    let mut probe = Message::default();
+    probe.text(1, &container);
+    for word in PROBE {
+        probe.text(2, word);
+    }
+    kubelet.call("ExecSync", &probe);
     let remove = ["StopPodSandbox", "RemovePodSandbox"]
         .map(|method| kubelet.command(method, Message::default().text(1, &sandbox)));
     Container { id: container, remove: remove.into(), daemon: Some(daemon) }
@@ -65,7 +75,9 @@ fn pod(place: &Place) -> Message {
     linux.text(1, &parent).message(2, &security);
     let mut pod = Message::default();
     pod.message(1, &metadata).text(3, &place.directory("kubelet/logs"));
-    pod.entry(6, "app", "shop").message(8, &linux);
+    let probed = json!({ "name": CONTAINER, "livenessProbe": { "exec": { "command": PROBE } } });
+    let applied = json!({ "spec": { "containers": [probed] } }).to_string();
+    pod.entry(6, "app", "shop").entry(7, APPLIED, &applied).message(8, &linux);
     pod
 }
 

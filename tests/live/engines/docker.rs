@@ -14,7 +14,7 @@ pub(super) const DOCKER: Engine = Engine {
     start,
     known,
     // Of busybox, which has it inside.
-    health_check: Some("true healthy"),
+    probe: Some(("true healthy", "proc.is_container_healthcheck")),
 };
 
 const HEALTH_CHECK: &str = "/bin/true healthy";

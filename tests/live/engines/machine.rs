@@ -14,7 +14,7 @@ pub(super) const LXC: Engine = Engine {
     sources: &[("lxc-root", "lxc")],
     start: lxc,
     known: lxc_known,
-    health_check: None,
+    probe: None,
 };
 
 pub(super) const NSPAWN: Engine = Engine {
@@ -23,7 +23,7 @@ pub(super) const NSPAWN: Engine = Engine {
     sources: &[],
     start: nspawn,
     known: nspawn_known,
-    health_check: None,
+    probe: None,
 };
 
 fn lxc(place: &Place) -> Container {

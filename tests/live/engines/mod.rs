@@ -35,8 +35,9 @@ struct Engine {
     start: fn(&Place) -> Container,
     /// What is to be known of it.
     known: fn(&Place, &Container) -> Value,
-    /// A program that the engine starts in it, as its arguments are shown, to see how it is.
-    health_check: Option<&'static str>,
+    /// A program that is started in it to see how it is, as its arguments are shown, and the field that
+    /// says so.
+    probe: Option<(&'static str, &'static str)>,
 }
 
 const ENGINES: [Engine; 11] = [
@@ -129,13 +130,13 @@ fn check(name: &str) {
     for (field, value) in of_container {
         assert!(!value.to_string().contains(SECRET), "{field}: {value}");
     }
-    // Until another one, so that there is more than the beginning.
-    sensor.wait_for(|event| event["proc.name"] == "sleep" && is_of(event, &container.id));
-    if let Some(command) = engine.health_check {
+    if let Some((command, field)) = engine.probe {
         let is_check = |event: &Value| event["proc.cmdline"] == command;
         let check = sensor.wait_for(|event| is_check(event) && is_of(event, &container.id));
-        assert_eq!(check["proc.is_container_healthcheck"], true);
+        assert_eq!(check[field], true, "{field}");
     }
+    // Until another one, so that there is more than the beginning.
+    sensor.wait_for(|event| event["proc.name"] == "sleep" && is_of(event, &container.id));
     drop(container);
     let ended = sensor.stop();
     for line in &ended.stdout {

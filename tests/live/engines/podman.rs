@@ -5,8 +5,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::place::{Container, IMAGE, Place, USER, command, run};
+use super::place::{self, Container, IMAGE, Place, USER, command, run};
 use super::{Engine, SECRET};
+use crate::harness::Sensor;
 
 pub(super) const ROOTFUL: Engine = Engine {
     name: "podman",
@@ -14,7 +15,7 @@ pub(super) const ROOTFUL: Engine = Engine {
     sources: &[("podman-root", "podman/storage")],
     start: rootful,
     known: rootful_known,
-    health_check: None,
+    probe: None,
 };
 
 /// Where control groups are of version 1 it has none of its own: what conmon was told says whose the
@@ -25,7 +26,7 @@ pub(super) const ROOTLESS: Engine = Engine {
     sources: &[],
     start: rootless,
     known: rootless_known,
-    health_check: None,
+    probe: None,
 };
 
 /// A user without a name, and without ranges of ids to lend to containers.
@@ -120,6 +121,27 @@ fn rootless(place: &Place) -> Container {
     migrate.args(["system", "migrate"]);
     container.remove.push(migrate);
     container
+}
+
+#[test]
+fn a_container_without_a_control_group_is_listed() {
+    if let Some(missing) = ROOTLESS.programs.iter().find(|program| !place::is_installed(program)) {
+        let test = "podman::a_container_without_a_control_group_is_listed";
+        return place::skip(test, &format!("there is no {missing} here"));
+    }
+    let place = Place::new("listed");
+    let container = rootless(&place);
+    let arguments = ["containers", "--output", "json", "--cgroup", place.name()];
+    let ended = Sensor::start(arguments).wait();
+    assert!(ended.status.success(), "{:?}", ended.stderr);
+    let listed: Value = serde_json::from_str(&ended.stdout.concat()).unwrap();
+    let [one] = listed.as_array().expect("a list").as_slice() else { panic!("{listed:#}") };
+    assert_eq!((&one["id"], &one["name"]), (&container.id.as_str().into(), &place.name().into()));
+    assert_eq!(
+        (&one["runtime"], &one["image"]["repository"]),
+        (&"podman".into(), &"localhost/shop".into())
+    );
+    assert!(one["pids"].as_u64().is_some_and(|pids| (1..=2).contains(&pids)), "{one:#}");
 }
 
 fn rootless_known(place: &Place, container: &Container) -> Value {

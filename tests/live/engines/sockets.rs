@@ -51,9 +51,11 @@ pub(super) const CRI: Engine = Engine {
         let known = json!({
             "k8s.pod.labels": "app:shop",
             "container.label.team": null,
+            "proc.is_container_liveness_probe": false,
         });
         more((cri::CRI.known)(place, container), &known)
     },
+    probe: Some(("true alive", "proc.is_container_liveness_probe")),
     ..cri::CRI
 };
 

@@ -27,6 +27,11 @@ impl Group {
         format!("/{}", name.to_string_lossy())
     }
 
+    /// Where it is in the file system.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// What the kernel calls it.
     pub(crate) fn id(&self) -> Result<u64> {
         let metadata = fs::metadata(&self.directory);

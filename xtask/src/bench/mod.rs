@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: what watching costs, beside doing nothing and beside others.
 
 mod alerts;
+mod attribution;
 mod containers;
 pub(crate) mod group;
 mod measure;
 pub(crate) mod metrics;
+mod page;
 pub(crate) mod plan;
 mod report;
 mod rules;
@@ -21,8 +23,6 @@ use serde_json::Value;
 use crate::{command, setup, workspace};
 use plan::{CONTAINERS, RECORDS};
 use report::Setting;
-
-const PAGE: &str = "docs/benchmarks.md";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -52,23 +52,31 @@ enum Part {
     Containers,
     /// A compile, servers under load: what leaves the kernel, and what they lose
     Workloads,
+    /// Many containers and processes: memory, look-ups, and the start
+    Attribution,
     /// Records from memory through the agent's pipeline
     Pipeline,
     /// Events through rulesets
     Rules,
 }
 
+/// What only root can measure.
+const ROOT: [Part; 5] =
+    [Part::Kernel, Part::Alerts, Part::Containers, Part::Workloads, Part::Attribution];
+
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let wanted = |part| arguments.part.is_none_or(|only| only == part);
     ensure!(
-        ![Part::Kernel, Part::Alerts, Part::Containers, Part::Workloads].into_iter().any(wanted)
-            || rustix::process::geteuid().is_root(),
+        !ROOT.into_iter().any(wanted) || rustix::process::geteuid().is_root(),
         "programs are loaded into the kernel, which root may do: sudo {}, or `cargo xtask bench pipeline`",
         this_command()
     );
     setup::build()?;
-    if arguments.part != Some(Part::Rules) {
-        build(&["sensor", "workload", "watch", "throughput"])?;
+    match arguments.part {
+        Some(Part::Rules) => {}
+        Some(Part::Attribution) => build(&["sensor", "attribution"])?,
+        Some(Part::Pipeline) => build(&["throughput"])?,
+        _ => build(&["sensor", "workload", "watch", "throughput", "attribution"])?,
     }
     let programs = workspace::target()?.join("release");
     let mut variants = plan::variants(&arguments.peer_cmd);
@@ -76,7 +84,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         let mut only = arguments.variant.iter();
         arguments.variant.is_empty() || only.any(|part| variant.name.contains(part.as_str()))
     });
-    let mut page = report::introduction(&setting(arguments.rounds)?);
+    let mut page = String::new();
     if wanted(Part::Kernel) {
         let results = measure::rounds(arguments.rounds, &variants, &programs)?;
         page += &report::kernel(&variants, &results, &measure::accounts(&programs)?);
@@ -91,21 +99,20 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     if wanted(Part::Workloads) {
         page += &report::workloads(&workloads::run(arguments.rounds, &programs)?);
     }
+    if wanted(Part::Attribution) {
+        page += &attribution::report(&attribution::run(&programs)?)?;
+    }
     if wanted(Part::Pipeline) {
         page += &report::pipeline(RECORDS, throughput(&programs, arguments.rounds)?);
     }
     if wanted(Part::Rules) {
-        let section = rules::section(arguments.rounds, &setting(arguments.rounds)?.to_string())?;
-        if arguments.part.is_some() {
-            return replace_rules(&section, arguments.print);
-        }
-        page = rules::replace(&page, &section);
+        page += &rules::section(arguments.rounds, &setting(arguments.rounds)?.to_string())?;
     }
+    let page = page::with_setting(&page, &setting(arguments.rounds)?);
     println!("\n{page}");
-    if arguments.part.is_none() && arguments.variant.is_empty() && !arguments.print {
-        let path = workspace::root().join(PAGE);
-        fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
-        println!("{PAGE} is written");
+    // Some variants alone are no page, and no section of it.
+    if arguments.variant.is_empty() && !arguments.print {
+        page::write(&page, arguments.part.is_none())?;
     }
     Ok(())
 }
@@ -116,19 +123,6 @@ pub(crate) fn build(programs: &[&str]) -> Result<()> {
     cargo.args(["build", "--release", "--package", "sensor", "--package", "sensor-tests"]);
     cargo.args(programs.iter().flat_map(|program| ["--bin", program]));
     command::run(&mut cargo)
-}
-
-/// Writes the section of rules alone: the rest of the page stays.
-fn replace_rules(section: &str, print: bool) -> Result<()> {
-    println!("\n{section}");
-    if !print {
-        let path = workspace::root().join(PAGE);
-        let page = fs::read_to_string(&path).unwrap_or_else(|_| report::INTRODUCTION.to_owned());
-        fs::write(&path, rules::replace(&page, section))
-            .with_context(|| format!("write {}", path.display()))?;
-        println!("{PAGE} is written");
-    }
-    Ok(())
 }
 
 /// Processor time of the best of some runs, in nanoseconds: what disturbs a run only makes it longer.

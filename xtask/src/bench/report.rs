@@ -39,10 +39,6 @@ processor time of the workload, which is where the kernel's programs run. *Own* 
 process that watches. Compare rows, not machines.
 ";
 
-pub(super) fn introduction(setting: &Setting) -> String {
-    format!("{INTRODUCTION}\n{setting}.\n")
-}
-
 /// One section for the kernel's side: a table a workload, the bars, the programs.
 pub(super) fn kernel(variants: &[Variant], results: &Results, accounts: &[Account]) -> String {
     let mut page = String::new();

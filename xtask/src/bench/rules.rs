@@ -34,17 +34,6 @@ pub(super) fn section(rounds: usize, setting: &str) -> Result<String> {
     written(&results, setting)
 }
 
-/// The page with its section replaced, or added at the end.
-pub(super) fn replace(page: &str, section: &str) -> String {
-    let Some(start) = page.find(TITLE) else {
-        return format!("{}\n\n{section}", page.trim_end());
-    };
-    let after = page[start + TITLE.len()..].find("\n## ").map(|at| start + TITLE.len() + at + 1);
-    let rest = after.map_or("", |at| &page[at..]);
-    let between = if rest.is_empty() { "" } else { "\n" };
-    format!("{}{section}{between}{rest}", &page[..start])
-}
-
 /// Records this machine at a bit of everything, in a control group of its own.
 fn record() -> Result<PathBuf> {
     // Cargo builds a package's program with its benchmarks: once, and not again for other features.
@@ -154,19 +143,4 @@ fn shares(truths: &Value) -> Result<String> {
         writeln!(page, "| {name} {value} | | {share:.2} | {table:.2} |")?;
     }
     Ok(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{TITLE, replace};
-
-    #[test]
-    fn a_section_is_replaced_or_added() {
-        let section = format!("{TITLE}\n\nnew\n");
-        assert_eq!(replace("# Page\n", &section), format!("# Page\n\n{section}"));
-        let old = format!("# Page\n\n{TITLE}\n\nold\n\n## Next\n\nkept\n");
-        let new = format!("# Page\n\n{section}\n## Next\n\nkept\n");
-        assert_eq!(replace(&old, &section), new);
-        assert_eq!(replace(&new, &section), new);
-    }
 }

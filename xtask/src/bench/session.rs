@@ -39,15 +39,7 @@ impl Session {
     /// Attached when it returns; alerts and what else it prints go to `printed`. `None` if the
     /// program is not installed.
     pub(crate) fn start(beside: &Beside, programs: &Path, printed: Stdio) -> Result<Option<Self>> {
-        let group = Group::new("watch")?;
-        let mut session = Self {
-            group,
-            child: None,
-            output: None,
-            messages: None,
-            metrics: None,
-            elsewhere: None,
-        };
+        let mut session = Self::new()?;
         let watch = programs.join("watch");
         match beside {
             Beside::Nothing => {}
@@ -72,6 +64,27 @@ impl Session {
             }
         }
         Ok(Some(session))
+    }
+
+    /// The agent alone, limited to a group, with the state of containers that Docker keeps elsewhere.
+    pub(crate) fn start_watching(scope: &Group, docker: &Path, program: &Path) -> Result<Self> {
+        let mut session = Self::new()?;
+        let sources = format!("containers.sources=docker-root={}", docker.display());
+        let more = ["--cgroup", &scope.name(), "--set", &sources].map(str::to_owned);
+        let mut agent = with(&session.group, program, &AGENT);
+        session.agent(agent.args(more), Stdio::null())?;
+        Ok(session)
+    }
+
+    fn new() -> Result<Self> {
+        Ok(Self {
+            group: Group::new("watch")?,
+            child: None,
+            output: None,
+            messages: None,
+            metrics: None,
+            elsewhere: None,
+        })
     }
 
     fn watch(&mut self, program: &Path, arguments: &[&str], more: &[&str]) -> Result<()> {

@@ -64,7 +64,15 @@ fn names_containers_of_cgroupfs_drivers() {
         ("/kubepods/burstable/pod<UID>/kata_<A>", "kata <A> <UID>"),
         ("/kata_overhead/<A>", "kata <A>"),
         ("/vc/kata_<A>", "kata <A>"),
+        ("/vc/kubepods/besteffort/pod<UID>/kata_<A>", "kata <A> <UID>"),
         ("/firecracker/demo-1", "firecracker demo-1"),
+        ("/system.slice/jailer.service/firecracker/demo-1", "firecracker demo-1"),
+        // k3s, k0s and rke2 begin at the root as everybody does, microk8s and k3d in a place of their own.
+        ("/kubepods/besteffort/pod<STATIC>/<A>", "containerd <A> <STATIC>"),
+        (
+            "/system.slice/snap.microk8s.daemon-containerd.service/kubepods/pod<UID>/<A>",
+            "containerd <A> <UID>",
+        ),
         ("/lxc.payload.web", "lxc web"),
         ("/lxc.payload.project_web", "lxc project_web"),
         ("/lxc.payload.web/system.slice/nginx.service", "lxc web"),
@@ -124,6 +132,13 @@ fn names_containers_of_systemd_drivers() {
             "containerd <A> <UID>",
         ),
         ("/machine.slice/kata-<A>.scope", "kata <A>"),
+        // k0s, whose agent is a service, and minikube with Podman.
+        (
+            "/system.slice/k0scontroller.service/kubepods.slice/kubepods-pod<SCOPED>.slice/cri-containerd-<A>.scope",
+            "containerd <A> <UID>",
+        ),
+        ("/machine.slice/libpod-<A>.scope/container/init.scope", "podman <A>"),
+        ("/machine.slice/lxc.payload.web/system.slice/cron.service", "lxc web"),
         (r"/machine.slice/machine-my\x2dweb.scope/payload/system.slice/a.service", "nspawn my-web"),
         ("/machine.slice/systemd-nspawn@web.service/payload", "nspawn web"),
         ("/nomad.slice/share.slice/<UID>.server.scope", "oci <UID>.server"),
@@ -142,6 +157,17 @@ fn the_innermost_container_wins() {
             "/docker/<A>/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod<SCOPED>.slice/cri-containerd-<B>.scope",
             "containerd <B> <UID>",
         ),
+        // minikube with Podman, and with systemd's driver.
+        (
+            "/machine.slice/libpod-<A>.scope/container/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod<SCOPED>.slice/crio-<B>.scope",
+            "cri-o <B> <UID>",
+        ),
+        (
+            "/system.slice/docker-<A>.scope/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<SCOPED>.slice/cri-containerd-<B>.scope",
+            "containerd <B> <UID>",
+        ),
+        // k3d: k3s in Docker.
+        ("/docker/<A>/kubepods/burstable/pod<UID>/<B>", "containerd <B> <UID>"),
         // Docker in a pod: the pod still holds.
         ("/kubepods/burstable/pod<UID>/<A>/docker/<B>", "docker <B> <UID>"),
         ("/docker/<A>/system.slice/cron.service", "docker <A>"),
@@ -207,7 +233,33 @@ fn the_rest_is_the_hosts() {
         ("/../../system.slice/ssh.service", "unit ssh.service"),
         ("/docker/buildkit", "-"),
         ("/system.slice/docker-.scope", "unit docker-.scope"),
+        ("/user.slice", "unit user.slice"),
+        ("/user.slice/user-1000.slice", "unit user-1000.slice"),
+        ("/user.slice/user-1000.slice/user@1000.service", "unit user@1000.service"),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-<A>.scope",
+            "unit libpod-conmon-<A>.scope",
+        ),
+        ("/system.slice/k3s.service", "unit k3s.service"),
+        ("/kubepods.slice/kubepods-burstable.slice", "unit kubepods-burstable.slice"),
     ]);
+}
+
+#[test]
+fn what_has_a_kernel_of_its_own_is_hardly_seen() {
+    for (path, expected) in [
+        ("/vc/kata_<A>", "machine"),
+        ("/kata_overhead/<A>", "machine"),
+        ("/machine.slice/kata-<A>.scope", "machine"),
+        ("/firecracker/demo-1", "machine"),
+        // Of gVisor, WasmEdge and Kata in groups of Kubernetes only metadata tells.
+        ("/kubepods/burstable/pod<UID>/<A>", "full"),
+        ("/docker/<A>", "full"),
+    ] {
+        let container = attribute(&path.replace("<A>", A).replace("<UID>", UID)).container;
+        let visibility = container.unwrap().details.visibility.unwrap_or_default();
+        assert_eq!(visibility.name(), expected, "{path}");
+    }
 }
 
 #[test]

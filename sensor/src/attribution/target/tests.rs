@@ -88,6 +88,41 @@ fn lists_all_that_may_be_meant() {
 }
 
 #[test]
+fn lists_pods_of_one_name_by_namespace_and_units_by_place() {
+    let unit = |user: u32| {
+        format!("/user.slice/user-{user}.slice/user@{user}.service/app.slice/vim.service")
+    };
+    let pod = |uid: &str, container: &str| format!("/kubepods/pod{uid}/{container}");
+    let other_uid = UID.replace('c', "d");
+    let paths = [unit(1000), unit(1001), pod(UID, APP), pod(&other_uid, SIDE)];
+    let pods = [format!("/kubepods/pod{UID}"), format!("/kubepods/pod{other_uid}")];
+    let cgroups = (1..).zip(paths.into_iter().chain(pods)).map(|(id, path)| {
+        let mut attribution = runtime::attribute(&path);
+        let container = attribution.container.as_mut();
+        if let Some(pod) = container.and_then(|container| container.pod.as_mut()) {
+            let namespace = if pod.uid == UID { "shop" } else { "test" };
+            (pod.name, pod.namespace) = (Some("checkout".into()), Some(namespace.into()));
+        }
+        (id, Arc::new(attribution))
+    });
+    let cgroups: Vec<_> = cgroups.collect();
+    let error = |text| resolve(&cgroups, text).unwrap_err().to_string();
+    assert_eq!(
+        error("checkout"),
+        "checkout may be any of:\n  pod shop/checkout\n  pod test/checkout"
+    );
+    assert_eq!(
+        error("vim.service"),
+        format!(
+            "vim.service may be any of:\n  unit vim.service in {}\n  unit vim.service in {}",
+            unit(1000),
+            unit(1001)
+        )
+    );
+    assert_eq!(resolve(&cgroups, "test/checkout").unwrap().scope.id, 6);
+}
+
+#[test]
 fn names_what_is_near() {
     for (text, expected) in [
         ("chekout", "nothing here is called chekout; did you mean checkout?"),
