@@ -93,6 +93,14 @@ impl Cgroups {
 }
 
 impl Arguments {
+    /// All tests, on these kernels.
+    pub(crate) fn on(kernels: &[&str]) -> Self {
+        Self {
+            kernel: kernels.iter().map(|&kernel| kernel.to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
     /// The tests that a layout matters to, on one kernel.
     pub(crate) fn of(kernel: &str, cgroups: Cgroups) -> Self {
         Self { kernel: vec![kernel.to_owned()], cgroups, only: &LAYOUT_TESTS, ..Self::default() }
