@@ -21,6 +21,7 @@ struct Case {
     found: &'static [&'static str],
     /// The same by the texts alone.
     by_text: &'static [&'static str],
+    result: i64,
 }
 
 /// A case whose texts say as much as the kernel knows.
@@ -30,7 +31,7 @@ const fn same(
     (call, arguments): (&'static str, &'static str),
     found: &'static [&'static str],
 ) -> Case {
-    Case { what, before, call, arguments, found, by_text: found }
+    Case { what, before, call, arguments, found, by_text: found, result: 0 }
 }
 
 const fn case(
@@ -40,7 +41,7 @@ const fn case(
     found: &'static [&'static str],
     by_text: &'static [&'static str],
 ) -> Case {
-    Case { what, before, call, arguments, found, by_text }
+    Case { what, before, call, arguments, found, by_text, result: 0 }
 }
 
 /// In each directory: `real/file`, `deep/er/x`, `jail/file`, and links to `real`, `deep/er` and
@@ -52,7 +53,7 @@ const STAGE: &str = "
     call(165, 'none', '/', 0, 0x44000, 0) == 0 or die \"make mounts private: $!\";
     mkdir $_ for qw(real deep deep/er jail empty); file($_) for qw(real/file deep/er/x jail/file);
     symlink('real', 'link'); symlink('deep/er', 'way'); symlink('real/file', 'soft');
-    sub bind { call(165, $_[0], $_[1], 0, 0x1000, 0) == 0 or die \"bind: $!\"; }
+    sub lay { call(165, $_[0], $_[1], 0, 0x1000, 0) == 0 or die \"mount: $!\"; }
     ";
 
 #[rustfmt::skip]
@@ -71,17 +72,17 @@ const CASES: &[Case] = &[
     case("the same for its mode", "", ("chmod", "'soft', 0600"), &["{dir}/real/file"], &["{dir}/soft"]),
     case("the same for its owner", "", ("chown", "'soft', 0, 0"), &["{dir}/real/file"], &["{dir}/soft"]),
     same("a link as the last name, not followed", "", ("lchown", "'soft', 0, 0"), &["{dir}/soft"]),
-    same("a bind mount", "bind('real', 'empty')", ("unlink", "'empty/file'"), &["{dir}/empty/file"]),
+    same("a bind mount", "lay('real', 'empty')", ("unlink", "'empty/file'"), &["{dir}/empty/file"]),
     case("another mount namespace", "call(165, 'none', 'empty', 'tmpfs', 0, 0); file('empty/file'); symlink('empty', 'own')", ("unlink", "'own/file'"), &["{dir}/empty/file"], &["{dir}/own/file"]),
     same("a changed root", "chroot('jail')", ("unlink", "'/file'"), &["{dir}/jail/file"]),
     case("out of a changed root", "open(D, '<real'); chroot('jail')", ("unlinkat", "fileno(D), '../link/file', 0"), &["{dir}/real/file"], &["{dir}/link/file"]),
     case("/proc/self/root", "", ("unlink", "'/proc/self/root{dir}/real/file'"), &["{dir}/real/file"], &["/proc/self/root{dir}/real/file"]),
     case("a deleted file", "open(F, '<real/file'); unlink('real/file'); my $f = fileno(F)", ("chmod", "\"/proc/self/fd/$f\", 0600"), &["{dir}/real/file"], &[]),
     case("where something is mounted", "", ("mount", "'real', 'way', 0, 0x1000, 0"), &["{dir}/deep/er"], &["{dir}/way"]),
-    case("what is unmounted", "bind('real', 'empty'); symlink('empty', 'own')", ("umount2", "'own', 2"), &["{dir}/empty"], &["{dir}/own"]),
+    case("what is unmounted", "lay('real', 'empty'); symlink('empty', 'own')", ("umount2", "'own', 2"), &["{dir}/empty"], &["{dir}/own"]),
     case("a new root", "symlink('jail', 'cell')", ("chroot", "'cell'"), &["{dir}/jail"], &["{dir}/cell"]),
     same("a new working directory", "", ("chdir", "'link'"), &["{dir}/real"]),
-    same("what is not there", "", ("unlink", "'none/file'"), &["{dir}/none/file"]),
+    Case { result: -2, ..same("what is not there", "", ("unlink", "'none/file'"), &["{dir}/none/file"]) },
 ];
 
 /// Overlays are a module on some kernels.
@@ -109,20 +110,21 @@ fn wrong(case: &Case, place: &str, cgroup: &Cgroup, observer: &Observer) -> Opti
     );
     let output = cgroup.run(&["/usr/bin/perl", "-e", &script]);
     assert!(output.status.success(), "{}: {output:?}", case.what);
-    let mut seen = Vec::new();
+    let (mut seen, mut returned) = (Vec::new(), i64::MIN);
     observer.wait_for(|event| {
-        let What::Call { name, arguments, paths, .. } = &event.what else { return false };
+        let What::Call { name, arguments, paths, result } = &event.what else { return false };
         if *name == case.call {
             seen.clone_from(paths);
+            returned = *result;
         }
         *name == "kill" && arguments.contains(END)
     });
     let is_found = observer.hook("path") == Some("fentry");
     let expected = if is_found { case.found } else { case.by_text };
     let expected: Vec<String> = expected.iter().map(|path| filled(path)).collect();
-    let is_told = !expected.is_empty();
-    (is_told && seen != expected)
-        .then(|| format!("{}: {seen:?} instead of {expected:?}", case.what))
+    let is_wrong = returned != case.result || (!expected.is_empty() && seen != expected);
+    let text = || format!("{}: {returned} {seen:?}, not {} {expected:?}", case.what, case.result);
+    is_wrong.then(text)
 }
 
 #[test]
