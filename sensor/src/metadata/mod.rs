@@ -45,6 +45,8 @@ use crate::metadata::status::{Miss, Status};
 
 /// Questions that may be on their way, and answers on their way back.
 const QUEUE: usize = 1024;
+/// Questions that may wait to be on their way, when containers come faster than anybody answers.
+const BACKLOG_MAX: usize = 4096;
 
 /// How to look things up.
 #[derive(Clone, Debug)]
@@ -111,8 +113,13 @@ impl Lookup {
         Self { questions, answers, backlog, open, deadlines, wait, status, sockets }
     }
 
-    /// Asks about a container; what is returned belongs into the stream before anything else.
+    /// Asks about a container; what is returned belongs into the stream before anything else. With too many
+    /// before it, it is given up at once.
     pub fn ask(&mut self, wanted: Wanted) -> Say {
+        if self.backlog.len() >= BACKLOG_MAX {
+            self.status.count_miss(Miss::Crowded);
+            return say(&wanted, Stage::GivenUp, Metadata::default());
+        }
         let told = Announcement {
             id: wanted.container_id.clone(),
             cgroup_path: wanted.cgroup_path.clone(),

@@ -9,6 +9,8 @@ pub enum Miss {
     NotFound,
     /// It was not known when its events had waited long enough.
     Late,
+    /// Too many others were to be asked about before it.
+    Crowded,
     /// A socket that may know it did not answer, or its files did not: a file system that hangs.
     SourceDown,
     /// What should have said it could not be read.
@@ -16,13 +18,15 @@ pub enum Miss {
 }
 
 impl Miss {
-    pub const ALL: [Self; 4] = [Self::NotFound, Self::Late, Self::SourceDown, Self::Unreadable];
+    pub const ALL: [Self; 5] =
+        [Self::NotFound, Self::Late, Self::Crowded, Self::SourceDown, Self::Unreadable];
 
     /// The `reason` label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
             Self::Late => "late",
+            Self::Crowded => "crowded",
             Self::SourceDown => "source_down",
             Self::Unreadable => "unreadable",
         }

@@ -255,6 +255,21 @@ fn an_answer_comes_when_the_engine_has_written_it_or_not_at_all() {
     assert_eq!(lookup.status.answered(), 1);
 }
 
+#[test]
+fn too_many_questions_are_given_up_and_counted() {
+    let root = tempfile::tempdir().unwrap();
+    // Nobody takes a question before all are asked.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (mut lookup, _wake) = lookup(root.path(), &runtime);
+    let mut given_up = 0;
+    for number in 0..super::QUEUE + super::BACKLOG_MAX + 10 {
+        let said = lookup.ask(wanted(Runtime::Docker, &format!("{number:064x}")));
+        given_up += u64::from(said.stage == Stage::GivenUp);
+    }
+    assert_eq!(given_up, 10);
+    assert_eq!(lookup.status.misses()[Miss::Crowded as usize], ("crowded", given_up));
+}
+
 const DOCKER_CONFIG: &str = "var/lib/docker/containers/<ID>/config.v2.json";
 
 #[test]

@@ -237,7 +237,7 @@ fn link(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// What a file of /proc holds. Such a file does not say how long it is, and a buffer that grows asks for
-/// it in small pieces: with all at once, a process costs half.
+/// it in small pieces.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
     const USUAL: usize = 4096;
     /// Arguments and environment together are limited to 6 MiB by the kernel.

@@ -203,8 +203,8 @@ pub(super) struct Bar {
 /// Where the kernel refuses programs on its functions.
 const EVERY_EXIT: &str = "This kernel refuses programs on its functions, so that the exit of every system call runs \
      the dispatcher, the close among them.";
-const FILTER_READS: &str = "The dispatcher runs twice, and the filter reads the descriptor table and the path through \
-     the helper for foreign memory; plain loads of typed pointers cost a tenth.";
+const FILTER_READS: &str = "The exit of both calls runs the dispatcher, which alone is most of the bar; the filter reads \
+     the file's names through the helper for foreign memory, because no plain load leads from a descriptor to its file.";
 const WHOLE_RECORDS: &str =
     "Each record carries the whole path, arguments and identity; the reader wakes for it.";
 
