@@ -63,7 +63,7 @@ pub(crate) fn soak(arguments: &Arguments) -> Result<()> {
     let scratch = tempfile::tempdir().context("create a temporary directory")?;
     let rules = scratch.path().join("rules.yaml");
     fs::write(&rules, RULES).with_context(|| format!("write {}", rules.display()))?;
-    let agent = Beside::Agent { rules: vec![rules], within: None };
+    let agent = Beside::Agent { rules: vec![rules], more: Vec::new() };
     let mut session =
         Session::start(&agent, &programs, Stdio::piped())?.context("the agent is not built")?;
     let alerts = listen(session.printed().context("the agent prints nothing")?);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::group::Group;
 use super::metrics;
+use super::plan::Beside;
 use super::session::Session;
 use crate::command;
 
@@ -63,7 +64,12 @@ fn agent(programs: &Path) -> Result<(f64, f64)> {
             .context("write a container's state")?;
     }
     let group = Group::new("containers")?;
-    let session = Session::start_watching(&group, state.path(), &programs.join("sensor"))?;
+    // With no other containers, and the state that Docker keeps elsewhere.
+    let sources = format!("containers.sources=docker-root={}", state.path().display());
+    let more = ["--cgroup", &group.name(), "--set", &sources].map(str::to_owned).to_vec();
+    let beside = Beside::Agent { rules: Vec::new(), more };
+    let session =
+        Session::start(&beside, programs, Stdio::null())?.context("the agent is not built")?;
     let address = session.metrics().context("the agent serves no metrics")?;
     metrics::fetch(address)?;
     let before = session.memory_mib().context("the agent is gone")?;

@@ -46,11 +46,11 @@ pub(crate) enum Beside {
     Watch(&'static [&'static str]),
     /// As above, limited to a control group where nothing runs.
     Elsewhere(&'static [&'static str]),
-    /// `sensor run`, limited to a control group or not.
+    /// `sensor run`, with further arguments.
     Agent {
         /// None are those that it comes with.
         rules: Vec<PathBuf>,
-        within: Option<String>,
+        more: Vec<String>,
     },
     /// Another program, if its package is installed.
     Peer {
@@ -74,7 +74,7 @@ pub(super) const AGENT: &str = "agent, shipped rules";
 pub(super) const OFFICIAL: &str = "agent, Falco's rules";
 
 fn agent(rules: Vec<PathBuf>) -> Beside {
-    Beside::Agent { rules, within: None }
+    Beside::Agent { rules, more: Vec::new() }
 }
 
 /// All of them: those that every host can run, and what the command line adds.

@@ -39,7 +39,14 @@ impl Session {
     /// Attached when it returns; alerts and what else it prints go to `printed`. `None` if the
     /// program is not installed.
     pub(crate) fn start(beside: &Beside, programs: &Path, printed: Stdio) -> Result<Option<Self>> {
-        let mut session = Self::new()?;
+        let mut session = Self {
+            group: Group::new("watch")?,
+            child: None,
+            output: None,
+            messages: None,
+            metrics: None,
+            elsewhere: None,
+        };
         let watch = programs.join("watch");
         match beside {
             Beside::Nothing => {}
@@ -48,9 +55,9 @@ impl Session {
                 let id = session.elsewhere.insert(Group::new("elsewhere")?).id()?.to_string();
                 session.watch(&watch, arguments, &["--scope", &id])?;
             }
-            Beside::Agent { rules, within } => {
+            Beside::Agent { rules, more } => {
                 let mut agent = with(&session.group, &programs.join("sensor"), &AGENT);
-                agent.args(within.iter().flat_map(|group| ["--cgroup", group]));
+                agent.args(more);
                 agent.args(rules.iter().flat_map(|path| [Path::new("--rules"), path]));
                 session.agent(&mut agent, printed)?;
             }
@@ -64,27 +71,6 @@ impl Session {
             }
         }
         Ok(Some(session))
-    }
-
-    /// The agent alone, limited to a group, with the state of containers that Docker keeps elsewhere.
-    pub(crate) fn start_watching(scope: &Group, docker: &Path, program: &Path) -> Result<Self> {
-        let mut session = Self::new()?;
-        let sources = format!("containers.sources=docker-root={}", docker.display());
-        let more = ["--cgroup", &scope.name(), "--set", &sources].map(str::to_owned);
-        let mut agent = with(&session.group, program, &AGENT);
-        session.agent(agent.args(more), Stdio::null())?;
-        Ok(session)
-    }
-
-    fn new() -> Result<Self> {
-        Ok(Self {
-            group: Group::new("watch")?,
-            child: None,
-            output: None,
-            messages: None,
-            metrics: None,
-            elsewhere: None,
-        })
     }
 
     fn watch(&mut self, program: &Path, arguments: &[&str], more: &[&str]) -> Result<()> {

@@ -177,8 +177,8 @@ fn outcome(workload: &'static Workload, rounds: usize, programs: &Path) -> Resul
     for round in 0..rounds {
         for index in 0..rules.len() {
             let index = (index + round) % rules.len();
-            let within = Some(running.group.name());
-            let agent = |rules: &Vec<PathBuf>| Beside::Agent { rules: rules.clone(), within };
+            let more = vec!["--cgroup".to_owned(), running.group.name()];
+            let agent = |rules: &Vec<PathBuf>| Beside::Agent { rules: rules.clone(), more };
             let beside = rules[index].1.as_ref().map_or(Beside::Nothing, agent);
             running.beside(&beside, programs, &mut outcome.rows[index])?;
         }
