@@ -1,7 +1,7 @@
 //! Metrics of attribution: whether it is known which container an event is of, and what that is.
 
 use crate::metadata::socket::{Report, State};
-use crate::metrics::family::{Family, Read, Scrape, number};
+use crate::metrics::family::{Family, Read, Scrape, Series, number};
 
 const SOCKET: &[&str] = &["kind", "socket"];
 
@@ -105,33 +105,21 @@ pub(crate) const FAMILIES: &[Family] = &[
         unit: None,
         help: "Questions to a runtime's socket: questions = answers + unknown + failures",
         labels: SOCKET,
-        read: Read::Counter(|scrape, series| {
-            for socket in asked(scrape) {
-                series.add([socket.kind, &socket.path], socket.questions);
-            }
-        }),
+        read: Read::Counter(|scrape, series| count(scrape, series, |socket| socket.questions)),
     },
     Family {
         name: "sensor_runtime_answers",
         unit: None,
         help: "Questions that a runtime answered",
         labels: SOCKET,
-        read: Read::Counter(|scrape, series| {
-            for socket in asked(scrape) {
-                series.add([socket.kind, &socket.path], socket.answers);
-            }
-        }),
+        read: Read::Counter(|scrape, series| count(scrape, series, |socket| socket.answers)),
     },
     Family {
         name: "sensor_runtime_unknown",
         unit: None,
         help: "Questions about containers that the runtime does not know",
         labels: SOCKET,
-        read: Read::Counter(|scrape, series| {
-            for socket in asked(scrape) {
-                series.add([socket.kind, &socket.path], socket.unknown);
-            }
-        }),
+        read: Read::Counter(|scrape, series| count(scrape, series, |socket| socket.unknown)),
     },
     Family {
         name: "sensor_runtime_failures",
@@ -161,6 +149,13 @@ pub(crate) const FAMILIES: &[Family] = &[
         read: Read::Counter(|scrape, series| series.add([], scrape.snapshot.tables.overflowed)),
     },
 ];
+
+/// What is counted of each socket.
+fn count(scrape: &Scrape<'_>, series: &mut Series<u64>, of: fn(&Report) -> u64) {
+    for socket in asked(scrape) {
+        series.add([socket.kind, &socket.path], of(socket));
+    }
+}
 
 /// Sockets that are there, or were.
 fn asked<'a>(scrape: &'a Scrape<'_>) -> impl Iterator<Item = &'a Report> {
