@@ -76,7 +76,8 @@ fn start_with(mut start: Command, podman: impl Fn() -> Command, place: &Place) -
     Container { id, remove: vec![remove], daemon: None }
 }
 
-fn rootful_known(place: &Place, container: &Container) -> Value {
+/// What is known of either.
+fn known(place: &Place, container: &Container, user: &str) -> Value {
     json!({
         "container.full_id": container.id,
         "container.type": "podman",
@@ -84,11 +85,16 @@ fn rootful_known(place: &Place, container: &Container) -> Value {
         "container.image": IMAGE,
         "container.image.repository": "localhost/shop",
         "container.image.tag": "2",
-        "container.mounts": format!("{}:/data::false:rprivate", place.path("data")),
         "container.privileged": false,
-        "container.user": USER,
-        "container.host_network": false,
+        "container.user": user,
     })
+}
+
+fn rootful_known(place: &Place, container: &Container) -> Value {
+    let mut known = known(place, container, USER);
+    known["container.mounts"] = format!("{}:/data::false:rprivate", place.path("data")).into();
+    known["container.host_network"] = false.into();
+    known
 }
 
 fn rootless(place: &Place) -> Container {
@@ -145,14 +151,5 @@ fn a_container_without_a_control_group_is_listed() {
 }
 
 fn rootless_known(place: &Place, container: &Container) -> Value {
-    json!({
-        "container.full_id": container.id,
-        "container.type": "podman",
-        "container.name": place.name(),
-        "container.image": IMAGE,
-        "container.image.repository": "localhost/shop",
-        "container.image.tag": "2",
-        "container.privileged": false,
-        "container.user": "0:0",
-    })
+    known(place, container, "0:0")
 }
