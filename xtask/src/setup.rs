@@ -24,13 +24,14 @@ const OLDEST_COMPILER: (u32, u32) = (1, 95);
 /// The servers that offline tests start: they need no root, once they are there.
 const SERVER_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 /// What live tests start beside the sensor.
-const LIVE_PACKAGES: [&str; 10] = [
+const LIVE_PACKAGES: [&str; 11] = [
     "runc",
     "crun",
     "busybox-static",
     "jq",
     "podman",
     "containerd",
+    "containernetworking-plugins",
     "docker.io",
     "lxc",
     "systemd-container",

@@ -11,14 +11,15 @@ pub(super) const CTR: Engine = Engine {
     name: "containerd",
     programs: &["containerd", "ctr", "runc"],
     sources: &[("containerd-state", "containerd/state")],
-    start,
+    start: |place| start(place, &[]),
     known,
-    probe: None,
+    probes: &[],
+    address: None,
 };
 
-/// A daemon, its socket, and its client for a namespace.
-pub(super) fn daemon(place: &Place, more: &str) -> (Daemon, String) {
-    let socket = place.path("containerd/socket");
+/// A daemon, in a network of its own where it is given one, and its socket.
+pub(super) fn daemon(place: &Place, more: &str, network: Option<&Daemon>) -> (Daemon, String) {
+    let socket = socket(place);
     let config = format!(
         "version = 2\nroot = \"{}\"\nstate = \"{}\"\n[grpc]\naddress = \"{socket}\"\n\
          [ttrpc]\naddress = \"{socket}.ttrpc\"\n{more}",
@@ -26,10 +27,23 @@ pub(super) fn daemon(place: &Place, more: &str) -> (Daemon, String) {
         place.path("containerd/state"),
     );
     let config = place.file("containerd/config.toml", &config);
-    let mut containerd = command(&["containerd", "--config", &config]);
+    let words = ["containerd", "--config", &config];
+    let mut containerd = network.map_or_else(|| command(&words), |network| network.inside(&words));
     let mut daemon = Daemon::start(&mut containerd, &place.path("containerd/log"));
     daemon.wait_until(|| ctr(&socket, "default", &["version"]));
     (daemon, socket)
+}
+
+fn socket(place: &Place) -> String {
+    place.path("containerd/socket")
+}
+
+/// What the daemon calls the image, in one of its namespaces.
+pub(super) fn image_digest(place: &Place, namespace: &str) -> String {
+    let filter = format!("name=={IMAGE}");
+    let listed = run(&mut ctr(&socket(place), namespace, &["image", "list", &filter]));
+    let digest = listed.split_whitespace().find(|word| word.starts_with("sha256:"));
+    digest.expect("it is listed").to_owned()
 }
 
 pub(super) fn ctr(socket: &str, namespace: &str, arguments: &[&str]) -> Command {
@@ -38,8 +52,8 @@ pub(super) fn ctr(socket: &str, namespace: &str, arguments: &[&str]) -> Command 
     ctr
 }
 
-fn start(place: &Place) -> Container {
-    let (daemon, socket) = daemon(place, "");
+pub(super) fn start(place: &Place, options: &[&str]) -> Container {
+    let (daemon, socket) = daemon(place, "", None);
     let id = place.name().to_owned();
     let ctr = |arguments: &[&str]| ctr(&socket, "default", arguments);
     run(&mut ctr(&["image", "import", &place.image(IMAGE, &[MAIN])]));
@@ -47,14 +61,14 @@ fn start(place: &Place) -> Container {
     let mount = format!("type=bind,src={},dst=/data,options=rbind:ro", place.path("data"));
     let mut start = ctr(&["run", "--detach", "--null-io", "--cgroup", &cgroup]);
     start.args(["--label", "team=x", "--env", &format!("TOKEN={SECRET}"), "--mount", &mount]);
-    run(start.args([IMAGE, &id]));
+    run(start.args(options).args([IMAGE, &id]));
     let remove = vec![
         ctr(&["task", "kill", "--signal", "KILL", &id]),
         // Which waits for its end.
         ctr(&["task", "delete", "--force", &id]),
         ctr(&["container", "delete", &id]),
     ];
-    Container { id, remove, daemon: Some(daemon) }
+    Container { id, remove, daemons: vec![daemon] }
 }
 
 /// The image is known to the daemon alone.

@@ -6,26 +6,36 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::place::{Container, IMAGE, MAIN, Place, USER, command, run};
+use super::place::{Container, Daemon, IMAGE, MAIN, PLUGINS, Place, USER, command, run};
 use super::{Engine, SECRET, containerd};
 
 pub(super) const CRI: Engine = Engine {
     name: "cri",
     programs: &["containerd", "ctr", "runc", "curl"],
     sources: &[("containerd-state", "containerd/state")],
-    start,
+    start: |place| start(place, Pod::OfHost),
     known,
-    probe: None,
+    probes: &[],
+    address: None,
 };
 
 const PAUSE_IMAGE: &str = "localhost/pause:1";
 const POD_UID: &str = "c2e1a3a4-5b6c-4d7e-8f90-a1b2c3d4e5f6";
-const POD: &str = "checkout";
+const POD_NAME: &str = "checkout";
 const NAMESPACE: &str = "shop";
 const CONTAINER: &str = "app";
 /// What `kubectl apply` leaves of what it was given.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-const PROBE: [&str; 2] = ["/bin/true", "alive"];
+const LIVENESS: [&str; 2] = ["/bin/true", "alive"];
+const READINESS: [&str; 2] = ["/bin/true", "ready"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pod {
+    /// In the host's network.
+    OfHost,
+    /// Privileged, and in a network of its own.
+    Privileged,
+}
 
 /// No scores that only a process with `CAP_SYS_RESOURCE` may set.
 const PLUGIN: &str = r#"
@@ -34,55 +44,74 @@ sandbox_image = "localhost/pause:1"
 restrict_oom_score_adj = true
 "#;
 
-fn start(place: &Place) -> Container {
-    let (daemon, socket) = containerd::daemon(place, PLUGIN);
+pub(super) fn start(place: &Place, kind: Pod) -> Container {
+    let mut daemons = Vec::new();
+    if kind == Pod::Privileged {
+        daemons.push(Daemon::network(place));
+    }
+    let networks = format!(
+        "[plugins.\"io.containerd.grpc.v1.cri\".cni]\nbin_dir = \"{PLUGINS}\"\nconf_dir = \"{}\"\n",
+        place.bridge()
+    );
+    let plugin = format!("{PLUGIN}{networks}");
+    let (daemon, socket) = containerd::daemon(place, &plugin, daemons.first());
+    daemons.push(daemon);
     let pause: &[&str] = &["/bin/busybox", "sleep", "1000"];
     for (image, command) in [(PAUSE_IMAGE, pause), (IMAGE, &[MAIN])] {
         let archive = place.image(image, command);
         run(&mut containerd::ctr(&socket, "k8s.io", &["image", "import", &archive]));
     }
     let kubelet = Kubelet { socket, directory: place.directory("kubelet") };
-    let pod = pod(place);
+    let pod = pod(place, kind);
     let mut request = Message::default();
     let sandbox = id(&kubelet.call("RunPodSandbox", request.message(1, &pod)));
     let mut request = Message::default();
-    request.text(1, &sandbox).message(2, &app(place)).message(3, &pod);
+    request.text(1, &sandbox).message(2, &app(place, kind)).message(3, &pod);
     let container = id(&kubelet.call("CreateContainer", &request));
     kubelet.call("StartContainer", Message::default().text(1, &container));
-    // As the kubelet's liveness probe does it.
-    let mut probe = Message::default();
-    probe.text(1, &container);
-    for word in PROBE {
-        probe.text(2, word);
+    // As the kubelet does it.
+    for words in [LIVENESS, READINESS] {
+        let mut probe = Message::default();
+        probe.text(1, &container);
+        for word in words {
+            probe.text(2, word);
+        }
+        kubelet.call("ExecSync", &probe);
     }
-    kubelet.call("ExecSync", &probe);
     let remove = ["StopPodSandbox", "RemovePodSandbox"]
         .map(|method| kubelet.command(method, Message::default().text(1, &sandbox)));
-    Container { id: container, remove: remove.into(), daemon: Some(daemon) }
+    Container { id: container, remove: remove.into(), daemons }
 }
 
-/// A `PodSandboxConfig`, in the host's network.
-fn pod(place: &Place) -> Message {
+/// A `PodSandboxConfig`.
+fn pod(place: &Place, kind: Pod) -> Message {
     const NODE: u8 = 2;
     let mut metadata = Message::default();
-    metadata.text(1, POD).text(2, POD_UID).text(3, NAMESPACE);
+    metadata.text(1, POD_NAME).text(2, POD_UID).text(3, NAMESPACE);
     let mut namespaces = Message::default();
-    namespaces.number(1, NODE);
     let mut security = Message::default();
-    security.message(1, &namespaces);
+    match kind {
+        Pod::OfHost => security.message(1, namespaces.number(1, NODE)),
+        Pod::Privileged => security.message(1, &namespaces).number(6, 1),
+    };
     let mut linux = Message::default();
     let parent = place.parent(&format!("kubepods/burstable/pod{POD_UID}"));
     linux.text(1, &parent).message(2, &security);
     let mut pod = Message::default();
     pod.message(1, &metadata).text(3, &place.directory("kubelet/logs"));
-    let probed = json!({ "name": CONTAINER, "livenessProbe": { "exec": { "command": PROBE } } });
+    let probe = |words: [&str; 2]| json!({ "exec": { "command": words } });
+    let probed = json!({
+        "name": CONTAINER,
+        "livenessProbe": probe(LIVENESS),
+        "readinessProbe": probe(READINESS),
+    });
     let applied = json!({ "spec": { "containers": [probed] } }).to_string();
     pod.entry(6, "app", "shop").entry(7, APPLIED, &applied).message(8, &linux);
     pod
 }
 
 /// A `ContainerConfig`.
-fn app(place: &Place) -> Message {
+fn app(place: &Place, kind: Pod) -> Message {
     let mut metadata = Message::default();
     metadata.text(1, CONTAINER);
     let mut image = Message::default();
@@ -94,6 +123,10 @@ fn app(place: &Place) -> Message {
     let mut app = Message::default();
     app.message(1, &metadata).message(2, &image).message(6, &token).message(7, &data);
     app.entry(9, "team", "x").text(11, "app.log");
+    if kind == Pod::Privileged {
+        let (mut linux, mut security) = (Message::default(), Message::default());
+        app.message(15, linux.message(2, security.number(2, 1)));
+    }
     app
 }
 
@@ -109,7 +142,7 @@ fn known(_: &Place, container: &Container) -> Value {
         "container.user": USER,
         "container.host_network": true,
         "k8s.pod.uid": POD_UID,
-        "k8s.pod.name": POD,
+        "k8s.pod.name": POD_NAME,
         "k8s.ns.name": NAMESPACE,
     })
 }

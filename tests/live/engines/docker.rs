@@ -1,52 +1,45 @@
-//! dockerd, without a network: it would change the host's firewall.
+//! dockerd, in a network of its own: it would change the host's firewall.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::place::{Container, Daemon, IMAGE, Place, USER, command, run};
+use super::place::{Container, Daemon, Place, USER, command, run};
+use super::registry::{self, IMAGE};
 use super::{Engine, SECRET};
 
 pub(super) const DOCKER: Engine = Engine {
     name: "docker",
     programs: &["dockerd", "docker", "containerd", "runc"],
     sources: &[("docker-root", "docker/data")],
-    start,
+    start: |place| start(place, &[]),
     known,
     // Of busybox, which has it inside.
-    probe: Some(("true healthy", "proc.is_container_healthcheck")),
+    probes: &[("true healthy", "proc.is_container_healthcheck")],
+    // Its files have it only after the container's beginning.
+    address: None,
 };
 
 const HEALTH_CHECK: &str = "/bin/true healthy";
 
-fn start(place: &Place) -> Container {
-    let (daemon, docker) = daemon(place);
-    let label = "LABEL a=b";
-    let archive = place.archive();
-    run(docker().args(["import", "--change", label, "--change", "CMD main", &archive, IMAGE]));
+pub(super) fn start(place: &Place, options: &[&str]) -> Container {
+    let network = Daemon::network(place);
+    let (daemon, docker) = daemon(place, &network);
+    registry::serve(place, &network, || drop(run(docker().args(["pull", IMAGE]))));
     let data = format!("{}:/data:ro", place.path("data"));
     let parent = place.parent("docker");
     let mut start = docker();
-    start.args([
-        "run",
-        "--detach",
-        "--network",
-        "none",
-        "--name",
-        place.name(),
-        "--cgroup-parent",
-        &parent,
-    ]);
+    start.args(["run", "--detach", "--name", place.name(), "--cgroup-parent", &parent]);
     start.args(["--label", "team=x", "--user", USER, "--env", &format!("TOKEN={SECRET}")]);
     start.args(["--volume", &data, "--health-cmd", HEALTH_CHECK, "--health-interval", "100ms"]);
-    let id = run(start.args([IMAGE, "main"]));
+    let id = run(start.args(options).args([IMAGE, "main"]));
     let mut remove = docker();
     remove.args(["rm", "--force", &id]);
-    Container { id, remove: vec![remove], daemon: Some(daemon) }
+    Container { id, remove: vec![remove], daemons: vec![network, daemon] }
 }
 
-/// A daemon, and its client without arguments.
-pub(super) fn daemon(place: &Place) -> (Daemon, impl Fn() -> Command) {
+/// A daemon in a network, and its client without arguments.
+fn daemon(place: &Place, network: &Daemon) -> (Daemon, impl Fn() -> Command + use<>) {
     let socket = format!("unix://{}", place.path("docker/socket"));
     let config = json!({
         "data-root": place.directory("docker/data"),
@@ -55,7 +48,6 @@ pub(super) fn daemon(place: &Place) -> (Daemon, impl Fn() -> Command) {
         "deprecated-key-path": place.path("docker/key"),
         "hosts": [&socket],
         "storage-driver": "overlay2",
-        "bridge": "none",
         "iptables": false,
         "ip6tables": false,
         "ip-forward": false,
@@ -63,7 +55,7 @@ pub(super) fn daemon(place: &Place) -> (Daemon, impl Fn() -> Command) {
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
     });
     let config = place.file("docker/daemon.json", &config.to_string());
-    let mut dockerd = command(&["dockerd", "--config-file", &config]);
+    let mut dockerd = network.inside(&["dockerd", "--config-file", &config]);
     let mut daemon = Daemon::start(&mut dockerd, &place.path("docker/log"));
     // Not another version of it elsewhere in PATH.
     let docker = move || command(&["/usr/bin/docker", "--host", &socket]);
@@ -82,8 +74,9 @@ fn known(place: &Place, container: &Container) -> Value {
         "container.type": "docker",
         "container.name": place.name(),
         "container.image": IMAGE,
-        "container.image.repository": "localhost/shop",
+        "container.image.repository": registry::REPOSITORY,
         "container.image.tag": "2",
+        "container.image.digest": registry::image_digest(place),
         "container.labels": "a:b, team:x",
         "container.mounts": format!("{}:/data:ro:false:rprivate", place.path("data")),
         "container.privileged": false,

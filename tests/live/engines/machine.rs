@@ -14,7 +14,8 @@ pub(super) const LXC: Engine = Engine {
     sources: &[("lxc-root", "lxc")],
     start: lxc,
     known: lxc_known,
-    probe: None,
+    probes: &[],
+    address: None,
 };
 
 pub(super) const NSPAWN: Engine = Engine {
@@ -23,7 +24,8 @@ pub(super) const NSPAWN: Engine = Engine {
     sources: &[],
     start: nspawn,
     known: nspawn_known,
-    probe: None,
+    probes: &[],
+    address: None,
 };
 
 fn lxc(place: &Place) -> Container {
@@ -40,7 +42,7 @@ fn lxc(place: &Place) -> Container {
     run(of_name("lxc-start").args(["--daemon", "--logfile", &log, "--logpriority", "INFO"]));
     let mut remove = of_name("lxc-stop");
     remove.arg("--kill");
-    Container { id: name.to_owned(), remove: vec![remove], daemon: None }
+    Container { id: name.to_owned(), remove: vec![remove], daemons: Vec::new() }
 }
 
 fn lxc_known(place: &Place, container: &Container) -> Value {
@@ -66,7 +68,7 @@ fn nspawn(place: &Place) -> Container {
     nspawn.args(["--console=pipe", "-M", name, "-D", &place.path("root"), MAIN]);
     let daemon = Daemon::start(&mut nspawn, &place.path("nspawn.log"));
     wait_for(|| scope.join("payload").exists().then_some(()));
-    Container { id: name.to_owned(), remove: Vec::new(), daemon: Some(daemon) }
+    Container { id: name.to_owned(), remove: Vec::new(), daemons: vec![daemon] }
 }
 
 fn nspawn_known(place: &Place, container: &Container) -> Value {

@@ -7,6 +7,7 @@ mod docker;
 mod machine;
 mod place;
 mod podman;
+mod registry;
 mod sockets;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,9 +36,11 @@ struct Engine {
     start: fn(&Place) -> Container,
     /// What is to be known of it.
     known: fn(&Place, &Container) -> Value,
-    /// A program that is started in it to see how it is, as its arguments are shown, and the field that
-    /// says so.
-    probe: Option<(&'static str, &'static str)>,
+    /// Programs that are started in it to see how it is, one after the other, as their arguments are
+    /// shown, and the field that says so.
+    probes: &'static [(&'static str, &'static str)],
+    /// Its address, which no event waits for.
+    address: Option<&'static str>,
 }
 
 const ENGINES: [Engine; 11] = [
@@ -130,10 +133,13 @@ fn check(name: &str) {
     for (field, value) in of_container {
         assert!(!value.to_string().contains(SECRET), "{field}: {value}");
     }
-    if let Some((command, field)) = engine.probe {
-        let is_check = |event: &Value| event["proc.cmdline"] == command;
+    for (command, field) in engine.probes {
+        let is_check = |event: &Value| event["proc.cmdline"] == *command;
         let check = sensor.wait_for(|event| is_check(event) && is_of(event, &container.id));
         assert_eq!(check[field], true, "{field}");
+    }
+    if let Some(address) = engine.address {
+        sensor.wait_for(|event| is_of(event, &container.id) && event["container.ip"] == address);
     }
     // Until another one, so that there is more than the beginning.
     sensor.wait_for(|event| event["proc.name"] == "sleep" && is_of(event, &container.id));

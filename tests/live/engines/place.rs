@@ -19,6 +19,12 @@ pub(super) const MAIN: &str = "/bin/main";
 pub(super) const USER: &str = "5:6";
 pub(super) const IMAGE: &str = "localhost/shop:2";
 
+/// See [`Place::bridge`].
+pub(super) const NETWORK: &str = "shop";
+pub(super) const ADDRESS: &str = "10.89.7.2";
+/// Where Debian has the plug-ins.
+pub(super) const PLUGINS: &str = "/usr/lib/cni";
+
 const SCRIPT: &str = "#!/bin/sh\nwhile :; do sleep 0.1; done\n";
 
 /// Gone, with all in it, when it is dropped.
@@ -66,6 +72,21 @@ impl Place {
         format!("/{}/{below}", self.cgroup.name())
     }
 
+    /// A network for the plug-ins that connect containers, on whose bridge the first has [`ADDRESS`];
+    /// the directory that says so.
+    pub(super) fn bridge(&self) -> String {
+        let addresses = json!({
+            "type": "host-local",
+            "ranges": [[{ "subnet": "10.89.7.0/24" }]],
+            "dataDir": self.path("addresses"),
+        });
+        let bridge =
+            json!({ "type": "bridge", "bridge": "shop0", "isGateway": true, "ipam": addresses });
+        let network = json!({ "cniVersion": "0.4.0", "name": NETWORK, "plugins": [bridge] });
+        self.file("networks/shop.conflist", &network.to_string());
+        self.path("networks")
+    }
+
     /// The root of a system that has busybox and nothing else.
     fn fill_root(&self) {
         for directory in ["bin", "data", "dev", "etc", "proc", "sys", "tmp", "usr"] {
@@ -92,13 +113,11 @@ impl Place {
     /// An image as `docker save` writes it.
     pub(super) fn image(&self, reference: &str, command: &[&str]) -> String {
         let layer = self.archive();
-        let sum = run(Command::new("sha256sum").arg(&layer));
-        let sum = sum.split(' ').next().expect("a sum").to_owned();
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
-            "config": { "User": USER, "Cmd": command },
-            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{sum}")] },
+            "config": { "User": USER, "Cmd": command, "Labels": { "a": "b" } },
+            "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
         });
         let manifest =
             json!([{ "Config": "config.json", "RepoTags": [reference], "Layers": ["root.tar"] }]);
@@ -117,8 +136,8 @@ pub(super) struct Container {
     pub(super) id: String,
     /// Run one after the other.
     pub(super) remove: Vec<Command>,
-    /// What runs for it; ends after it.
-    pub(super) daemon: Option<Daemon>,
+    /// What runs for it; ends after it, the last of them first.
+    pub(super) daemons: Vec<Daemon>,
 }
 
 impl Drop for Container {
@@ -128,7 +147,9 @@ impl Drop for Container {
             let is_gone = ended.is_ok_and(|output| output.status.success());
             assert!(is_gone || std::thread::panicking(), "{command:?} failed");
         }
-        drop(self.daemon.take());
+        while let Some(daemon) = self.daemons.pop() {
+            drop(daemon);
+        }
     }
 }
 
@@ -143,6 +164,29 @@ impl Daemon {
         let log = fs::File::create(log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self { child: child.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")) }
+    }
+
+    /// A network of nobody else's, as long as this runs: engines change routes and firewalls.
+    pub(super) fn network(place: &Place) -> Self {
+        let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+        let mut sleep = command(&["unshare", "--net", "sleep", "infinity"]);
+        let daemon = Self::start(&mut sleep, &place.path("network.log"));
+        let pid = daemon.child.id().to_string();
+        wait_for(|| (network(&pid) != network("self")).then_some(()));
+        let up = ["/bin/busybox", "ip", "link", "set", "lo", "up"];
+        run(&mut daemon.inside(&up));
+        daemon
+    }
+
+    /// Where the network of its own is seen.
+    pub(super) fn network_path(&self) -> String {
+        format!("/proc/{}/ns/net", self.child.id())
+    }
+
+    /// A program with its arguments, in the network of its own.
+    pub(super) fn inside(&self, words: &[&str]) -> Command {
+        let network = format!("--net={}", self.network_path());
+        command(&[&["nsenter", &network], words].concat())
     }
 
     /// Waits until a command that asks it succeeds.
@@ -164,6 +208,12 @@ impl Drop for Daemon {
     }
 }
 
+/// What a registry calls a file.
+pub(super) fn digest(path: &str) -> String {
+    let sum = run(Command::new("sha256sum").arg(path));
+    format!("sha256:{}", sum.split(' ').next().expect("a sum"))
+}
+
 /// Runs a command to its end; what it printed.
 pub(super) fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
@@ -181,7 +231,9 @@ pub(super) fn command(words: &[&str]) -> Command {
 }
 
 pub(super) fn is_installed(program: &str) -> bool {
-    ["/usr/bin", "/usr/sbin"].iter().any(|directory| Path::new(directory).join(program).exists())
+    ["/usr/bin", "/usr/sbin", PLUGINS]
+        .iter()
+        .any(|directory| Path::new(directory).join(program).exists())
 }
 
 /// Says that a test lacks what it needs; `cargo xtask test` counts that.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::place::{self, Container, IMAGE, Place, USER, command, run};
+use super::place::{self, Container, Daemon, IMAGE, NETWORK, PLUGINS, Place, USER, command, run};
 use super::{Engine, SECRET};
 use crate::harness::Sensor;
 
@@ -13,9 +13,10 @@ pub(super) const ROOTFUL: Engine = Engine {
     name: "podman",
     programs: &["podman", "conmon", "runc"],
     sources: &[("podman-root", "podman/storage")],
-    start: rootful,
+    start: |place| rootful(place, None, &["--network", "none"]),
     known: rootful_known,
-    probe: None,
+    probes: &[],
+    address: None,
 };
 
 /// Where control groups are of version 1 it has none of its own: what conmon was told says whose the
@@ -26,13 +27,16 @@ pub(super) const ROOTLESS: Engine = Engine {
     sources: &[],
     start: rootless,
     known: rootless_known,
-    probe: None,
+    probes: &[],
+    address: None,
 };
 
 /// A user without a name, and without ranges of ids to lend to containers.
 const UID: u32 = 54_321;
 
 /// No limits that only a process with `CAP_SYS_RESOURCE` may set.
+const IMAGE_DIGEST: [&str; 5] = ["image", "inspect", "--format", "{{.Digest}}", IMAGE];
+
 const CONFIG: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
@@ -42,42 +46,52 @@ events_logger = "file"
 runtime = "runc"
 "#;
 
-/// Podman of the system without arguments, all of it in the test's directory.
-pub(super) fn rootful_command(place: &Place) -> impl Fn() -> Command + use<> {
-    let config = place.file("podman/containers.conf", CONFIG);
+/// Podman of the system without arguments, all of it in the test's directory, in a network of its own
+/// where it is given one.
+pub(super) fn rootful_command<'a>(
+    place: &Place,
+    network: Option<&'a Daemon>,
+) -> impl Fn() -> Command + use<'a> {
+    let networks = place.bridge();
+    let networks = format!(
+        "[network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = \"{networks}\"\n\
+         cni_plugin_dirs = [\"{PLUGINS}\"]\ndefault_network = \"{NETWORK}\"\n"
+    );
+    let config = place.file("podman/containers.conf", &format!("{CONFIG}{networks}"));
     let (root, state) = (place.path("podman/storage"), place.path("podman/run"));
     let temporary = place.path("podman/tmp");
     move || {
         let words = ["podman", "--root", &root, "--runroot", &state, "--tmpdir", &temporary];
-        let mut podman = command(&words);
+        let mut podman = network.map_or_else(|| command(&words), |network| network.inside(&words));
         podman.env("CONTAINERS_CONF", &config);
         podman
     }
 }
 
-fn rootful(place: &Place) -> Container {
-    let podman = rootful_command(place);
+pub(super) fn rootful(place: &Place, network: Option<&Daemon>, options: &[&str]) -> Container {
+    let podman = rootful_command(place, network);
     let archive = place.archive();
     run(podman().args(["import", "--change", "LABEL a=b", &archive, IMAGE]));
     let parent = place.parent("libpod_parent");
     let data = format!("{}:/data:ro", place.path("data"));
     let mut start = podman();
     start.args(["run", "--cgroup-parent", &parent, "--user", USER, "--volume", &data]);
+    start.args(options);
     start_with(start, podman, place)
 }
 
 /// Finishes a command that runs a container.
 fn start_with(mut start: Command, podman: impl Fn() -> Command, place: &Place) -> Container {
-    start.args(["--detach", "--name", place.name(), "--network", "none"]);
+    start.args(["--detach", "--name", place.name()]);
     start.args(["--env", &format!("TOKEN={SECRET}"), IMAGE, "main"]);
     let id = run(&mut start);
     let mut remove = podman();
     remove.args(["rm", "--force", "--time", "0", &id]);
-    Container { id, remove: vec![remove], daemon: None }
+    Container { id, remove: vec![remove], daemons: Vec::new() }
 }
 
 /// What is known of either.
-fn known(place: &Place, container: &Container, user: &str) -> Value {
+fn known(place: &Place, container: &Container, digest: &str, user: &str) -> Value {
     json!({
         "container.full_id": container.id,
         "container.type": "podman",
@@ -85,21 +99,24 @@ fn known(place: &Place, container: &Container, user: &str) -> Value {
         "container.image": IMAGE,
         "container.image.repository": "localhost/shop",
         "container.image.tag": "2",
+        "container.image.digest": digest,
         "container.privileged": false,
         "container.user": user,
     })
 }
 
 fn rootful_known(place: &Place, container: &Container) -> Value {
-    let mut known = known(place, container, USER);
+    let mut image = rootful_command(place, None)();
+    let digest = run(image.args(IMAGE_DIGEST));
+    let mut known = known(place, container, &digest, USER);
     known["container.mounts"] = format!("{}:/data::false:rprivate", place.path("data")).into();
     known["container.host_network"] = false.into();
     known
 }
 
-fn rootless(place: &Place) -> Container {
+/// Podman of a user, without arguments.
+fn rootless_command(place: &Place) -> impl Fn() -> Command + use<'_> {
     let config = place.file("containers.conf", CONFIG);
-    let archive = place.archive();
     let (home, runtime) = (place.directory("home"), place.directory("run"));
     for path in [&home, &runtime] {
         chown(path, Some(UID), Some(UID)).unwrap();
@@ -111,17 +128,21 @@ fn rootless(place: &Place) -> Container {
         "USER=nobody-at-all".to_owned(),
         "PATH=/usr/bin:/usr/sbin:/bin:/sbin".to_owned(),
     ];
-    let podman = || {
+    move || {
         let mut podman = place.cgroup.command("setpriv");
         let uid = UID.to_string();
         podman.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "env", "-i"]);
         podman.args(&variables).arg("podman").current_dir(&home);
         podman
-    };
-    run(podman().args(["import", &archive, IMAGE]));
+    }
+}
+
+fn rootless(place: &Place) -> Container {
+    let podman = rootless_command(place);
+    run(podman().args(["import", &place.archive(), IMAGE]));
     let mut start = podman();
-    start.arg("run");
-    let mut container = start_with(start, podman, place);
+    start.args(["run", "--network", "none"]);
+    let mut container = start_with(start, &podman, place);
     // The process that keeps its namespaces stays otherwise.
     let mut migrate = podman();
     migrate.args(["system", "migrate"]);
@@ -151,5 +172,6 @@ fn a_container_without_a_control_group_is_listed() {
 }
 
 fn rootless_known(place: &Place, container: &Container) -> Value {
-    known(place, container, "0:0")
+    let digest = run(rootless_command(place)().args(IMAGE_DIGEST));
+    known(place, container, &digest, "0:0")
 }
