@@ -294,7 +294,8 @@ impl Cache {
 
     /// What a user's text names: a container, pod or unit.
     pub fn resolve(&self, text: &str) -> Result<Target, TargetError> {
-        target::resolve(&self.snapshot(), text)
+        let kept: Vec<_> = self.kept().map(|(_, kept)| Arc::clone(kept)).collect();
+        target::resolve(&self.snapshot(), &kept, text)
     }
 
     /// The cgroup that a user gives by its path.

@@ -14,6 +14,8 @@ pub struct Target {
     /// The best name that is known: the user's own for a container, `namespace/pod`, the unit.
     pub name: String,
     pub scope: Scope,
+    /// Others are in its cgroup as well: which events are its own, their attribution says.
+    pub shares_cgroup: bool,
     /// Of the topmost cgroup; of one of the containers where it is a pod.
     pub attribution: Arc<Attribution>,
 }
@@ -24,6 +26,14 @@ pub enum Kind {
     Pod,
     Unit,
     Cgroup,
+}
+
+impl Target {
+    /// The id of a container by which its events are told from those of others in its cgroup.
+    pub fn sharing(&self) -> Option<String> {
+        let container = self.attribution.container.as_ref().filter(|_| self.shares_cgroup)?;
+        Some(container.id.clone())
+    }
 }
 
 impl fmt::Display for Target {
@@ -104,9 +114,13 @@ impl Candidate {
     }
 }
 
-/// Finds what `text` names among the cgroups that live.
-pub fn resolve(cgroups: &[(u64, Arc<Attribution>)], text: &str) -> Result<Target, TargetError> {
-    let candidates = candidates(cgroups);
+/// Finds what `text` names among the cgroups that live, and the containers that have none.
+pub fn resolve(
+    cgroups: &[(u64, Arc<Attribution>)],
+    kept: &[Arc<Attribution>],
+    text: &str,
+) -> Result<Target, TargetError> {
+    let candidates = candidates(cgroups, kept);
     for how in MATCHES {
         let mut found: Vec<Target> = candidates
             .iter()
@@ -149,7 +163,7 @@ pub fn nearest(text: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     scored.into_iter().take(COUNT).map(|(_, name)| name).collect()
 }
 
-fn candidates(cgroups: &[(u64, Arc<Attribution>)]) -> Vec<Candidate> {
+fn candidates(cgroups: &[(u64, Arc<Attribution>)], kept: &[Arc<Attribution>]) -> Vec<Candidate> {
     let by_path: BTreeMap<&str, u64> =
         cgroups.iter().map(|(id, attribution)| (attribution.cgroup_path.as_str(), *id)).collect();
     let scope = |path: &str| {
@@ -183,6 +197,15 @@ fn candidates(cgroups: &[(u64, Arc<Attribution>)]) -> Vec<Candidate> {
         let names = vec![(Match::Id, path.to_owned())];
         let made = scope(path).map(|scope| candidate(Kind::Cgroup, names, scope, attribution));
         offer((3, path.to_owned()), made);
+    }
+    for attribution in kept {
+        if let (Some(container), Some(scope)) =
+            (&attribution.container, scope(&attribution.cgroup_path))
+        {
+            let mut made = container_candidate(container, scope, attribution);
+            made.target.shares_cgroup = true;
+            offer((0, container.id.clone()), Some(made));
+        }
     }
     found.into_values().collect()
 }
@@ -233,7 +256,8 @@ fn candidate(
 ) -> Candidate {
     let name = names.first().map(|(_, name)| name.clone()).unwrap_or_default();
     let attribution = Arc::clone(attribution);
-    Candidate { target: Target { kind, name, scope, attribution }, names }
+    let target = Target { kind, name, scope, shares_cgroup: false, attribution };
+    Candidate { target, names }
 }
 
 /// `namespace/pod`, or what of it is known.

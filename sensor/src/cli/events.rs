@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use sensor_common::Kind;
 
 use crate::cli::compact::Compact;
-use crate::cli::lookup::{self, target};
-use crate::cli::source::{SourceArgs, event_kinds, open};
+use crate::cli::lookup;
+use crate::cli::source::{ContainerArgs, SourceArgs, event_kinds};
 use crate::driver::{Control, Live, Stages};
 use crate::event::{Event, Turn};
 use crate::fields::event_types;
@@ -23,9 +23,8 @@ use crate::rules::{Ruleset, load};
 pub(super) struct EventsArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Only this container, pod (`namespace/pod`) or unit, by name, id or unique id prefix
-    #[arg(short, long, value_name = "NAME", conflicts_with = "cgroup")]
-    container: Option<String>,
+    #[command(flatten)]
+    container: ContainerArgs,
     /// Only these types (`openat`, `setns`), or kinds of them (`open`: every call that opens)
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = type_name)]
     types: Vec<String>,
@@ -91,19 +90,16 @@ fn filter(condition: &str) -> Result<Ruleset> {
 
 pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
-    let scope = match &arguments.container {
-        Some(name) => Some(target(name, arguments.source.lookup.settings()?)?.scope),
-        None => arguments.source.scope()?,
-    };
+    let watched = arguments.container.watched(&arguments.source)?;
     let filter = arguments.filter.as_deref().map(filter).transpose()?;
-    let settings = arguments.source.settings(scope.as_ref(), &wanted(&arguments.types));
     let lookups = arguments.source.lookup.settings()?;
-    let mut source = open(scope.as_ref(), &settings, &lookups)?;
+    let mut source = arguments.source.open(watched.scope.as_ref(), &wanted(&arguments.types))?;
     let runtime = lookup::start(&mut source, lookups, &control)?;
     let mut show = Show {
         out: BufWriter::new(io::stdout().lock()),
         format: arguments.output,
         shown: arguments.types.clone(),
+        container_id: watched.container_id,
         filter: filter.map(|ruleset| (ruleset.scratch(), ruleset)),
         left: arguments.count,
         failed: None,
@@ -122,6 +118,8 @@ struct Show<W: Write> {
     format: Format,
     /// Types and kinds; empty for all.
     shown: Vec<String>,
+    /// Of the one container whose events are shown.
+    container_id: Option<String>,
     filter: Option<(Scratch, Ruleset)>,
     left: Option<u64>,
     failed: Option<io::Error>,
@@ -131,6 +129,11 @@ impl<W: Write> Show<W> {
     fn is_shown(&mut self, event: &Event<'_>) -> bool {
         let (name, kind) = (event.detail.event_type(), event.detail.kind().name());
         if !self.shown.is_empty() && !self.shown.iter().any(|one| one == name || one == kind) {
+            return false;
+        }
+        if let Some(id) = &self.container_id
+            && event.attribution.container.as_ref().is_none_or(|container| container.id != *id)
+        {
             return false;
         }
         let Some((scratch, ruleset)) = &mut self.filter else { return true };

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use sensor_common::Header;
+use zerocopy::FromBytes as _;
 
 use crate::attribution::cache::Cache;
 use crate::attribution::cgroup::path_in;
@@ -17,6 +20,53 @@ use crate::attribution::runtime;
 pub(super) struct Kept {
     pub(super) bundles: HashMap<String, String>,
     pub(super) pids: HashMap<String, usize>,
+}
+
+/// The processes of one such container, as records show them.
+pub(super) struct Members {
+    container_id: String,
+    proc: PathBuf,
+    /// By pid: when the process started, and whether it is one.
+    known: HashMap<u32, (u64, bool)>,
+}
+
+impl Members {
+    pub(super) fn of(container_id: String, proc: impl Into<PathBuf>) -> Self {
+        Self { container_id, proc: proc.into(), known: HashMap::new() }
+    }
+
+    /// Whether a record is about one: below the container's monitor, or that of what was started in it
+    /// later. Nobody leaves that place: the monitor takes over who has lost his parent.
+    pub(super) fn has(&mut self, record: &[u8]) -> bool {
+        /// Starting over costs a few reads for each that lives.
+        const KNOWN_MAX: usize = 1 << 16;
+        let Ok((header, _)) = Header::read_from_prefix(record) else { return false };
+        if let Some((start, is_member)) = self.known.get(&header.tgid)
+            && *start == header.start_boot_ns
+        {
+            return *is_member;
+        }
+        let is_member = self.is_below_monitor(header.ppid);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(header.tgid, (header.start_boot_ns, is_member));
+        is_member
+    }
+
+    fn is_below_monitor(&self, parent: u32) -> bool {
+        /// Deeper than people nest.
+        const DEPTH_MAX: usize = 256;
+        let directory = |pid: &u32| self.proc.join(pid.to_string());
+        let mut parents =
+            std::iter::successors(Some(parent), |pid| parent_of(&directory(pid))).take(DEPTH_MAX);
+        parents.any(|pid| {
+            // It may be gone by now.
+            let is_known = self.known.get(&pid).is_some_and(|(_, is_member)| *is_member);
+            let keeps = |monitor: Monitor| monitor.container_id == self.container_id;
+            is_known || any_monitor(&directory(&pid)).is_some_and(keeps)
+        })
+    }
 }
 
 /// Adds them to the cache.
@@ -44,6 +94,10 @@ pub(super) fn keep(cache: &mut Cache, proc: &Path) -> Kept {
 
 /// Whose monitor a process is, if it is one, and not of a command in a container.
 fn monitor(process: &Path) -> Option<Monitor> {
+    any_monitor(process).filter(|monitor| !monitor.is_session)
+}
+
+fn any_monitor(process: &Path) -> Option<Monitor> {
     if fs::read(process.join("comm")).ok()? != b"conmon\n" {
         return None;
     }
@@ -51,8 +105,12 @@ fn monitor(process: &Path) -> Option<Monitor> {
     let arguments = fs::read(process.join("cmdline")).ok()?;
     let arguments = arguments.strip_suffix(b"\0").unwrap_or(&arguments).split(|byte| *byte == 0);
     let uid = fs::metadata(process).ok()?.uid();
-    let monitor = Monitor::of(executable.as_os_str().as_bytes(), arguments, uid)?;
-    (!monitor.is_session).then_some(monitor)
+    Monitor::of(executable.as_os_str().as_bytes(), arguments, uid)
+}
+
+fn parent_of(process: &Path) -> Option<u32> {
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// The control group of a process, if it is no container's.
@@ -88,7 +146,10 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use super::keep;
+    use sensor_common::Header;
+    use zerocopy::{FromZeros as _, IntoBytes as _};
+
+    use super::{Members, keep};
     use crate::attribution::cache::Cache;
 
     const ID: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -132,5 +193,45 @@ mod tests {
         assert_eq!((container.id.as_str(), container.name.as_deref()), (ID, Some("web")));
         assert_eq!((kept.pids[ID], kept.pids.len()), (2, 1));
         assert_eq!(kept.bundles[ID], format!("/s/{ID}/userdata"));
+    }
+
+    /// Whether a process is a member, by its pid, start and parent.
+    fn has(members: &mut Members, pid: u32, start: u64, parent: u32) -> bool {
+        let mut header = Header::new_zeroed();
+        (header.tgid, header.ppid, header.start_boot_ns) = (pid, parent, start);
+        members.has(header.as_bytes())
+    }
+
+    #[test]
+    fn members_are_below_a_monitor_of_the_container() {
+        let proc = tempfile::tempdir().unwrap();
+        let other = ID.replace('f', "e");
+        let of = |id: &str, more: &str| format!("conmon\0-c\0{id}\0-n\0web\0{more}");
+        for (pid, arguments) in [("10", of(ID, "")), ("20", of(&other, "")), ("30", of(ID, "-e\0"))]
+        {
+            let files = [("comm", "conmon\n"), ("cmdline", &arguments), ("status", "PPid:\t1\n")];
+            process(proc.path(), pid, &files);
+            symlink("/usr/bin/conmon", proc.path().join(pid).join("exe")).unwrap();
+        }
+        for (pid, parent) in [("11", "10"), ("12", "11"), ("21", "20")] {
+            let status = format!("Name:\tsh\nPPid:\t{parent}\n");
+            process(proc.path(), pid, &[("comm", "sh\n"), ("status", &status)]);
+        }
+        let mut members = Members::of(ID.to_owned(), proc.path());
+        for (pid, parent, expected) in [
+            (11, 10, true),
+            (13, 12, true),
+            (31, 30, true),
+            (21, 20, false),
+            (10, 1, false),
+            // Of a parent that is gone: one that was a member, and a stranger.
+            (14, 13, true),
+            (15, 99, false),
+        ] {
+            assert_eq!(has(&mut members, pid, 1, parent), expected, "{pid}");
+        }
+        // Another of the same pid.
+        assert!(!has(&mut members, 11, 2, 1));
+        assert!(!members.has(b"short"));
     }
 }

@@ -10,6 +10,7 @@ use clap::{ArgGroup, Args};
 use sensor_common::Kind;
 
 use crate::attribution::cgroup::Scope;
+use crate::cli::kept::Members;
 use crate::cli::lookup::{LookupArgs, target};
 use crate::cli::source::{scope, settings};
 use crate::driver::balance::Balance;
@@ -68,12 +69,14 @@ struct Selection {
     description: String,
     scope: Option<Scope>,
     pid: Option<u32>,
+    /// The processes that are meant, where the scope has others as well.
+    members: Option<Members>,
 }
 
 pub(super) fn profile(arguments: &ProfileArgs) -> Result<()> {
     // What can be wrong is found before the time is spent.
     let format = arguments.output.as_deref().map(Format::of).transpose()?;
-    let selection = select(arguments)?;
+    let mut selection = select(arguments)?;
     let control = Control::signals().context("register for signals")?;
     let mut settings = settings(selection.scope.as_ref(), RING_BYTES, &Wanted::of([Kind::Sample]));
     settings.config.sample_tgid = selection.pid.unwrap_or(0);
@@ -90,7 +93,8 @@ pub(super) fn profile(arguments: &ProfileArgs) -> Result<()> {
         arguments.frequency
     );
     let start = Instant::now();
-    let balance = sample(&mut live, &control, start + arguments.duration, &mut profile)?;
+    let until = start + arguments.duration;
+    let balance = sample(&mut live, &control, until, &mut selection.members, &mut profile)?;
     profile.lost(Loss::RingFull, balance.lost);
     profile.lost(Loss::Dropped, balance.dropped);
     let report = profile.finish(start.elapsed().min(arguments.duration), &|_| None);
@@ -105,20 +109,22 @@ fn select(arguments: &ProfileArgs) -> Result<Selection> {
     if let Some(name) = &arguments.name {
         let target = target(name, arguments.lookup.settings()?)?;
         let description = target.to_string();
-        return Ok(Selection { description, scope: Some(target.scope), pid: None });
+        let members = target.sharing().map(|id| Members::of(id, "/proc"));
+        return Ok(Selection { description, scope: Some(target.scope), pid: None, members });
     }
     if let Some(path) = &arguments.cgroup {
         let scope = scope(path)?;
         let description = format!("cgroup {}", scope.path);
-        return Ok(Selection { description, scope: Some(scope), pid: None });
+        return Ok(Selection { description, scope: Some(scope), pid: None, members: None });
     }
     if let Some(pid) = arguments.pid {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm"))
             .with_context(|| format!("no process {pid}"))?;
         let description = format!("process {pid} ({})", name.trim());
-        return Ok(Selection { description, scope: None, pid: Some(pid) });
+        return Ok(Selection { description, scope: None, pid: Some(pid), members: None });
     }
-    Ok(Selection { description: "this host".to_owned(), scope: None, pid: None })
+    let description = "this host".to_owned();
+    Ok(Selection { description, scope: None, pid: None, members: None })
 }
 
 /// Samples until the time is over or a signal comes; shows on a terminal how far it is.
@@ -126,6 +132,7 @@ fn sample(
     live: &mut Live,
     control: &Control,
     until: Instant,
+    members: &mut Option<Members>,
     profile: &mut Profile,
 ) -> Result<Balance> {
     let shows_progress = io::stderr().is_terminal();
@@ -133,7 +140,11 @@ fn sample(
     let balance = live.sample(
         control,
         until,
-        |record| profile.borrow_mut().add(record),
+        |record| {
+            if members.as_mut().is_none_or(|members| members.has(record)) {
+                profile.borrow_mut().add(record);
+            }
+        },
         |left| {
             if shows_progress {
                 let progress = profile.borrow().progress();

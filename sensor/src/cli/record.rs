@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::attribution::cache::Cache;
 use crate::cli::compact::Compact;
 use crate::cli::lookup;
-use crate::cli::source::SourceArgs;
+use crate::cli::source::{ContainerArgs, SourceArgs};
 use crate::cli::{colour, ruleset};
 use crate::config::Rules;
 use crate::detect::Detector;
@@ -27,6 +27,8 @@ pub(super) struct RecordArgs {
     file: PathBuf,
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    container: ContainerArgs,
     /// Stop after this many events
     #[arg(short = 'n', long)]
     count: Option<u64>,
@@ -110,8 +112,12 @@ impl Stages for Count {
 
 pub(super) fn record(arguments: &RecordArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
+    let watched = arguments.container.watched(&arguments.source)?;
+    if let (Some(id), Some(scope)) = (&watched.container_id, &watched.scope) {
+        tracing::warn!("container {id} has no cgroup of its own: recording all of {}", scope.path);
+    }
     let writer = Writer::create(&arguments.file, &origin())?;
-    let mut source = arguments.source.open(&Wanted::everything())?;
+    let mut source = arguments.source.open(watched.scope.as_ref(), &Wanted::everything())?;
     source.live.tee(writer);
     let runtime = lookup::start(&mut source, arguments.source.lookup.settings()?, &control)?;
     let mut stages = Count { events: 0, limit: arguments.count };

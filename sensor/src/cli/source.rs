@@ -45,14 +45,38 @@ fn ring_size(text: &str) -> Result<u32, String> {
     Err(format!("not a power of two of at least {page}"))
 }
 
+/// A container instead of a cgroup.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ContainerArgs {
+    /// Only this container, pod (`namespace/pod`) or unit, by name, id or unique id prefix
+    #[arg(short, long, value_name = "NAME", conflicts_with = "cgroup")]
+    container: Option<String>,
+}
+
+/// What of the host is watched.
+pub(super) struct Watched {
+    pub(super) scope: Option<Scope>,
+    /// Of the one container that is meant, where others are in its cgroup as well.
+    pub(super) container_id: Option<String>,
+}
+
+impl ContainerArgs {
+    pub(super) fn watched(&self, source: &SourceArgs) -> Result<Watched> {
+        let Some(name) = &self.container else {
+            return Ok(Watched { scope: source.scope()?, container_id: None });
+        };
+        let target = lookup::target(name, source.lookup.settings()?)?;
+        Ok(Watched { container_id: target.sharing(), scope: Some(target.scope) })
+    }
+}
+
 impl SourceArgs {
     pub(super) fn scope(&self) -> Result<Option<Scope>> {
         self.cgroup.as_deref().map(scope).transpose()
     }
 
-    pub(super) fn open(&self, wanted: &Wanted) -> Result<Source> {
-        let settings = self.settings(self.scope()?.as_ref(), wanted);
-        open(self.scope()?.as_ref(), &settings, &self.lookup.settings()?)
+    pub(super) fn open(&self, scope: Option<&Scope>, wanted: &Wanted) -> Result<Source> {
+        open(scope, &self.settings(scope, wanted), &self.lookup.settings()?)
     }
 
     pub(super) fn settings(&self, scope: Option<&Scope>, wanted: &Wanted) -> Settings {

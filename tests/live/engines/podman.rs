@@ -151,9 +151,9 @@ fn rootless(place: &Place) -> Container {
 }
 
 #[test]
-fn a_container_without_a_control_group_is_listed() {
+fn a_container_without_a_control_group_is_listed_and_named() {
     if let Some(missing) = ROOTLESS.programs.iter().find(|program| !place::is_installed(program)) {
-        let test = "podman::a_container_without_a_control_group_is_listed";
+        let test = "podman::a_container_without_a_control_group_is_listed_and_named";
         return place::skip(test, &format!("there is no {missing} here"));
     }
     let place = Place::new("listed");
@@ -169,6 +169,45 @@ fn a_container_without_a_control_group_is_listed() {
         (&"podman".into(), &"localhost/shop".into())
     );
     assert!(one["pids"].as_u64().is_some_and(|pids| (1..=2).contains(&pids)), "{one:#}");
+    only_it_is_watched(&place, &container);
+    only_it_is_profiled(&place, &container);
+}
+
+/// What goes on beside it in its cgroup: a busy process that starts others.
+fn others(place: &Place) -> Daemon {
+    let mut shell = place.cgroup.command("perl");
+    shell.args(["-e", "while (1) { system('/bin/true'); for (1 .. 100000) {} }"]);
+    Daemon::start(&mut shell, &place.path("others.log"))
+}
+
+fn only_it_is_watched(place: &Place, container: &Container) {
+    let watch = ["events", "--type", "exec", "--output", "json", "--count", "5", "--container"];
+    let mut sensor = Sensor::start(watched_by(&watch, place));
+    sensor.wait_for_message("watching");
+    let _others = others(place);
+    let ended = sensor.wait();
+    assert!(ended.status.success() && ended.stdout.len() == 5, "{:?}", ended.stderr);
+    for line in ended.stdout {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["container.full_id"], container.id.as_str(), "{event:#}");
+    }
+}
+
+fn only_it_is_profiled(place: &Place, container: &Container) {
+    let _others = others(place);
+    let output = place.path("profile.folded");
+    let profile = ["profile", "--duration", "1", "--frequency", "4000", "--output", &output];
+    let ended = Sensor::start(watched_by(&profile, place)).wait();
+    assert!(ended.status.success(), "{:?}", ended.stderr);
+    let id = &container.id[..12];
+    let what = format!("profiling container {} (podman {id})", place.name());
+    assert!(ended.stderr.iter().any(|line| line.contains(&what)), "{:?}", ended.stderr);
+    let folded = std::fs::read_to_string(&output).unwrap();
+    assert!(!folded.is_empty() && !folded.contains("perl") && !folded.contains("true"), "{folded}");
+}
+
+fn watched_by<'a>(arguments: &[&'a str], place: &'a Place) -> Vec<&'a str> {
+    [arguments, &[place.name()]].concat()
 }
 
 fn rootless_known(place: &Place, container: &Container) -> Value {

@@ -1,5 +1,5 @@
 use super::{nearest, resolve};
-use crate::attribution::{Attribution, Pod, runtime};
+use crate::attribution::{Attribution, Container, Pod, Runtime, runtime};
 use std::sync::Arc;
 
 const WEB: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -40,9 +40,30 @@ fn host() -> Vec<(u64, Arc<Attribution>)> {
         .collect()
 }
 
+/// Containers that are in others' cgroups.
+fn kept() -> Vec<Arc<Attribution>> {
+    let container = |id: &str, name: &str| Container {
+        id: id.repeat(4),
+        runtime: Runtime::Podman,
+        name: Some(name.to_owned()),
+        ..Container::default()
+    };
+    [
+        (container("cccccccccccccccc", "batch"), "/"),
+        (container("dddddddddddddddd", "twin"), "/docker"),
+    ]
+    .map(|(container, path)| Attribution {
+        cgroup_path: path.to_owned(),
+        container: Some(container),
+        unit: None,
+    })
+    .map(Arc::new)
+    .into()
+}
+
 /// The target's cgroup id, level and name in full; or the error.
 fn check(text: &str, expected: &str) {
-    let found = match resolve(&host(), text) {
+    let found = match resolve(&host(), &kept(), text) {
         Ok(target) => format!("{} {} {target}", target.scope.id, target.scope.level),
         Err(error) => error.to_string(),
     };
@@ -66,6 +87,8 @@ fn finds_what_is_named() {
         ("guest", "9 1 container guest (lxc)"),
         ("ssh.service", "10 2 unit ssh.service"),
         ("/docker", "2 1 cgroup /docker"),
+        ("batch", "1 0 container batch (podman cccccccccccc)"),
+        ("ddd", "2 1 container twin (podman dddddddddddd)"),
     ] {
         check(text, expected);
     }
@@ -106,7 +129,7 @@ fn lists_pods_of_one_name_by_namespace_and_units_by_place() {
         (id, Arc::new(attribution))
     });
     let cgroups: Vec<_> = cgroups.collect();
-    let error = |text| resolve(&cgroups, text).unwrap_err().to_string();
+    let error = |text| resolve(&cgroups, &[], text).unwrap_err().to_string();
     assert_eq!(
         error("checkout"),
         "checkout may be any of:\n  pod shop/checkout\n  pod test/checkout"
@@ -119,7 +142,7 @@ fn lists_pods_of_one_name_by_namespace_and_units_by_place() {
             unit(1001)
         )
     );
-    assert_eq!(resolve(&cgroups, "test/checkout").unwrap().scope.id, 6);
+    assert_eq!(resolve(&cgroups, &[], "test/checkout").unwrap().scope.id, 6);
 }
 
 #[test]
@@ -152,4 +175,12 @@ fn a_wrong_letter_is_near_wherever_it_is() {
         let mistyped = [&id[..at], "0", &id[at + 1..]].concat();
         assert_eq!(nearest(&mistyped, [id.to_owned()].into_iter()), [id], "{mistyped}");
     }
+}
+
+#[test]
+fn a_container_without_a_cgroup_says_that_it_shares_one() {
+    let target = |text| resolve(&host(), &kept(), text).unwrap();
+    assert_eq!(target("twin").sharing(), Some("dddddddddddddddd".repeat(4)));
+    assert_eq!(target("job").sharing(), None);
+    assert_eq!(target("/docker").sharing(), None);
 }
