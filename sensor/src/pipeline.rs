@@ -24,11 +24,12 @@ use crate::event::dns;
 use crate::event::exec::Exec;
 use crate::event::exit::Exit;
 use crate::event::fork::Fork;
+use crate::event::kept::Role;
 use crate::event::names::{self, Names};
 use crate::event::oom::Oom;
 use crate::event::open::Open;
 use crate::event::path::from_components;
-use crate::event::process::{Process, ProcessTable, Role, id};
+use crate::event::process::{Process, ProcessTable, id};
 use crate::event::socket::Address;
 use crate::event::{Event, Thread, Turn};
 use crate::hold::{Held, Hold};
@@ -234,11 +235,11 @@ impl Pipeline {
     }
 
     /// The first process of a container that has no cgroup is a reason to ask about it, before it
-    /// executes what is the container's own.
+    /// executes what is the container's own: where the pid does not tell it, what its runtime forks.
     fn keep(&mut self, fork: &sensor_common::fork::Fork) {
         let child = self.processes.get(fork.child_tgid);
-        let kept = child.and_then(|child| child.kept.as_ref());
-        if let Some(kept) = kept.filter(|_| fork.child_vpid != fork.child_tgid) {
+        let child = child.filter(|child| fork.child_vpid != fork.child_tgid || child.is_maker());
+        if let Some(kept) = child.and_then(|child| child.kept.as_ref()) {
             let cgroup = self.cgroups.get(fork.child_cgroup_id);
             if cgroup.is_none_or(|cgroup| cgroup.container.is_none()) {
                 self.cgroups.keep(&kept.by, fork.child_cgroup_id);

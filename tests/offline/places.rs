@@ -264,3 +264,79 @@ fn nobody_takes_another_container_s_name() {
     scene.fork(conmon, fake);
     assert_eq!(scene.exec(fake, "/bin/sh"), "host");
 }
+
+/// The same by crun, in the host's pid namespace: it forks what becomes the container, and ends.
+fn rootless_by_crun(scene: &mut Scene) -> At {
+    let (conmon, crun, first) = (at(50, 1, ROOT), at(51, 50, ROOT), at(53, 51, ROOT));
+    assert_eq!(scene.exec(conmon, "/usr/bin/conmon -c <A> -n web -b /s/<A>/userdata"), "host");
+    scene.fork(conmon, crun);
+    // It executes itself once more, from memory.
+    for _ in 0..2 {
+        assert_eq!(scene.exec(crun, "/usr/bin/crun create --bundle /b <A>"), "host");
+    }
+    // Ranges of ids, and hooks.
+    for pid in [54, 55] {
+        let own = at(pid, 51, ROOT);
+        assert_eq!(scene.fork(crun, own), "host");
+        assert_eq!(scene.exec(own, "/usr/bin/newuidmap 53 0 1000 1"), "host");
+        assert_eq!(scene.exit(own), "host");
+    }
+    assert_eq!(scene.fork(crun, first), "host");
+    assert_eq!(scene.exit(crun), "host");
+    // The monitor takes it over.
+    at(53, 50, ROOT)
+}
+
+#[test]
+fn a_container_in_the_host_s_pid_namespace_is_known_by_its_monitor() {
+    let mut scene = without_containers();
+    let first = rootless_by_crun(&mut scene);
+    // Before anything of its own runs.
+    assert_eq!(scene.0.cgroups.take_wanted().unwrap().container_id, A);
+    assert_eq!(scene.exec(first, "/bin/sh"), "A");
+    let second = at(56, 53, ROOT);
+    assert_eq!(scene.fork(first, second), "A");
+    assert_eq!(scene.exec(second, "/usr/bin/crun init"), "A");
+    // What was started in it later: its runtime may be there still.
+    let (session, crun, shell) = (at(70, 1, ROOT), at(71, 70, ROOT), at(72, 71, ROOT));
+    assert_eq!(scene.exec(session, "/usr/bin/conmon -c <A> -u <B> -e"), "host");
+    scene.fork(session, crun);
+    assert_eq!(scene.exec(crun, "/usr/bin/crun exec <A> sh"), "host");
+    scene.fork(crun, shell);
+    assert_eq!(scene.exec(shell, "/bin/sh"), "A");
+    // What the monitor does at the end.
+    let end = at(80, 50, ROOT);
+    scene.fork(at(50, 1, ROOT), end);
+    assert_eq!(scene.exec(end, "/usr/bin/podman container cleanup <A>"), "host");
+}
+
+#[test]
+fn runc_s_own_step_is_none_of_a_container_in_the_host_s_pid_namespace() {
+    let mut scene = without_containers();
+    rootless(&mut scene, 0);
+    let (session, runc, init) = (at(70, 1, ROOT), at(71, 70, ROOT), at(72, 71, ROOT));
+    scene.exec(session, "/usr/bin/conmon -c <A> -u <B> -e");
+    scene.fork(session, runc);
+    scene.exec(runc, "/usr/bin/runc exec <A> sh");
+    scene.fork(runc, init);
+    assert_eq!(scene.exec(init, "runc init"), "host");
+    let shell = at(73, 71, ROOT);
+    scene.fork(init, shell);
+    assert_eq!(scene.exec(shell, "/bin/sh"), "A");
+}
+
+#[test]
+fn a_container_in_the_host_s_pid_namespace_that_ran_before_is_known() {
+    for (words, expected) in [
+        ("/bin/sh", "A"),
+        ("/usr/bin/crun create <A>", "host"),
+        ("/usr/bin/podman container cleanup <A>", "host"),
+    ] {
+        let mut scene = without_containers();
+        scene.take(&exec(at(50, 1, 0), "/usr/bin/conmon -c <A> -n web", Kind::Process));
+        scene.take(&exec(at(53, 50, 0), words, Kind::Process));
+        scene.take(&exec(at(54, 53, 0), "/bin/sleep 1", Kind::Process));
+        assert_eq!(scene.exit(at(54, 53, ROOT)), expected, "{words}");
+        assert_eq!(scene.exit(at(53, 50, ROOT)), expected, "{words}");
+    }
+}

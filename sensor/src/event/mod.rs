@@ -14,6 +14,7 @@ pub mod oom;
 pub mod cgroup;
 pub mod detail;
 pub mod process;
+pub mod kept;
 pub mod names;
 pub mod dns;
 

@@ -10,6 +10,7 @@ use sensor_common::{Header, Kind};
 
 use crate::attribution::monitor::{Monitor, makes_containers};
 use crate::event::decode::ExecRecord;
+use crate::event::kept::{Kept, Role};
 use crate::event::path::from_components;
 use crate::event::{Text, name};
 
@@ -75,24 +76,6 @@ impl Process {
         let kept = self.kept.as_ref().filter(|kept| kept.role == Role::Monitor)?;
         (!kept.by.is_session).then_some(&kept.by)
     }
-}
-
-/// By whom a process is kept.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    pub by: Arc<Monitor>,
-    pub role: Role,
-}
-
-/// What a process below a monitor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The monitor itself.
-    Monitor,
-    /// The runtime that makes the container, and what it starts for itself.
-    Runtime,
-    /// In the container.
-    Inside,
 }
 
 /// What a process executes.
@@ -282,30 +265,6 @@ impl ProcessTable {
         let parent = self.get(header.ppid).filter(|_| is_first)?;
         let is_maker = makes_containers(parent.program.argv.iter().next()?);
         (is_maker && parent.cgroup_id != header.cgroup_id).then_some(parent)
-    }
-
-    /// Whose monitor the program is, or what was known of who keeps its process. In the container is what
-    /// is executed with a pid of its own, or after the runtime's last own step.
-    fn kept(&self, header: &Header, program: &Program) -> Option<Kept> {
-        let before = self.get(header.tgid).filter(|process| process.id.is(id(header)));
-        let known = before.and_then(|process| process.kept.clone());
-        let known = known.or_else(|| self.get(header.ppid)?.kept.clone());
-        // Nobody gets out of a container by calling himself its monitor.
-        if known.as_ref().is_none_or(|kept| kept.role != Role::Inside)
-            && let Some(monitor) = Monitor::of(&program.exe_path, program.argv.iter(), header.uid)
-        {
-            return Some(Kept { by: Arc::new(monitor), role: Role::Monitor });
-        }
-        let mut kept = known?;
-        let was_init = before.is_some_and(|process| {
-            process.program.argv.iter().nth(1) == Some(b"init") && process.first.is_none()
-        });
-        kept.role = match kept.role {
-            Role::Inside => Role::Inside,
-            _ if header.vpid != header.tgid || was_init => Role::Inside,
-            Role::Monitor | Role::Runtime => Role::Runtime,
-        };
-        Some(kept)
     }
 
     /// The process went to another directory.

@@ -43,10 +43,11 @@ struct Engine {
     address: Option<&'static str>,
 }
 
-const ENGINES: [Engine; 11] = [
+const ENGINES: [Engine; 12] = [
     docker::DOCKER,
     podman::ROOTFUL,
     podman::ROOTLESS,
+    podman::ROOTLESS_CRUN,
     containerd::CTR,
     cri::CRI,
     machine::LXC,
@@ -70,6 +71,11 @@ fn podman() {
 #[test]
 fn rootless_podman() {
     check("rootless_podman");
+}
+
+#[test]
+fn rootless_podman_by_crun() {
+    check("rootless_podman_by_crun");
 }
 
 #[test]

@@ -25,10 +25,37 @@ pub(super) const ROOTLESS: Engine = Engine {
     name: "rootless_podman",
     programs: &["podman", "conmon", "runc", "setpriv"],
     sources: &[],
-    start: rootless,
-    known: rootless_known,
+    start: |place| rootless(place, RUNC, &[]),
+    known: |place, container| rootless_known(place, container, RUNC),
     probes: &[],
     address: None,
+};
+
+/// In the host's pid namespace, by a runtime that forks what becomes the container.
+pub(super) const ROOTLESS_CRUN: Engine = Engine {
+    name: "rootless_podman_by_crun",
+    programs: &["podman", "conmon", "crun", "setpriv"],
+    start: |place| rootless(place, CRUN, &["--pid", "host"]),
+    known: |place, container| {
+        let mut known = rootless_known(place, container, CRUN);
+        known["container.host_pid"] = true.into();
+        known
+    },
+    ..ROOTLESS
+};
+
+/// How a user's Podman is started.
+struct Start {
+    runtime: &'static str,
+    /// A shell script that runs before.
+    before: &'static str,
+}
+
+const RUNC: Start = Start { runtime: "runc", before: "" };
+/// crun refuses hosts that have control groups of both versions, so it sees those of version 2 alone.
+const CRUN: Start = Start {
+    runtime: "crun",
+    before: "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && ",
 };
 
 /// A user without a name, and without ranges of ids to lend to containers.
@@ -115,8 +142,9 @@ fn rootful_known(place: &Place, container: &Container) -> Value {
 }
 
 /// Podman of a user, without arguments.
-fn rootless_command(place: &Place) -> impl Fn() -> Command + use<'_> {
-    let config = place.file("containers.conf", CONFIG);
+fn rootless_command(place: &Place, start: Start) -> impl Fn() -> Command + use<'_> {
+    let config = CONFIG.replace("\"runc\"", &format!("{:?}", start.runtime));
+    let config = place.file("containers.conf", &config);
     let (home, runtime) = (place.directory("home"), place.directory("run"));
     for path in [&home, &runtime] {
         chown(path, Some(UID), Some(UID)).unwrap();
@@ -129,20 +157,25 @@ fn rootless_command(place: &Place) -> impl Fn() -> Command + use<'_> {
         "PATH=/usr/bin:/usr/sbin:/bin:/sbin".to_owned(),
     ];
     move || {
-        let mut podman = place.cgroup.command("setpriv");
+        let mut podman = place.cgroup.command("unshare");
         let uid = UID.to_string();
-        podman.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "env", "-i"]);
+        podman.args(["--mount", "sh", "-c", &format!("{}exec \"$@\"", start.before), "sh"]);
+        podman.args(["setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups", "env", "-i"]);
         podman.args(&variables).arg("podman").current_dir(&home);
         podman
     }
 }
 
-fn rootless(place: &Place) -> Container {
-    let podman = rootless_command(place);
+fn rootless(place: &Place, how: Start, options: &[&str]) -> Container {
+    let podman = rootless_command(place, how);
     run(podman().args(["import", &place.archive(), IMAGE]));
     let mut start = podman();
-    start.args(["run", "--network", "none"]);
+    start.args(["run", "--network", "none"]).args(options);
     let mut container = start_with(start, &podman, place);
+    // To remove it, crun would look for its processes in the control group that it has not.
+    let mut kill = podman();
+    kill.args(["kill", "--signal", "KILL", &container.id]);
+    container.remove.insert(0, kill);
     // The process that keeps its namespaces stays otherwise.
     let mut migrate = podman();
     migrate.args(["system", "migrate"]);
@@ -157,7 +190,7 @@ fn a_container_without_a_control_group_is_listed_and_named() {
         return place::skip(test, &format!("there is no {missing} here"));
     }
     let place = Place::new("listed");
-    let container = rootless(&place);
+    let container = rootless(&place, RUNC, &[]);
     let arguments = ["containers", "--output", "json", "--cgroup", place.name()];
     let ended = Sensor::start(arguments).wait();
     assert!(ended.status.success(), "{:?}", ended.stderr);
@@ -210,7 +243,7 @@ fn watched_by<'a>(arguments: &[&'a str], place: &'a Place) -> Vec<&'a str> {
     [arguments, &[place.name()]].concat()
 }
 
-fn rootless_known(place: &Place, container: &Container) -> Value {
-    let digest = run(rootless_command(place)().args(IMAGE_DIGEST));
+fn rootless_known(place: &Place, container: &Container, how: Start) -> Value {
+    let digest = run(rootless_command(place, how)().args(IMAGE_DIGEST));
     known(place, container, &digest, "0:0")
 }
