@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::attribution::Container;
 use crate::attribution::metadata::{Command, Details, Image, Mount, Pod};
 use crate::event::Event;
+use crate::event::kept::Role;
 use crate::event::process::Process;
 use crate::fields::ArgumentForm::{Dotted, RequiredKey};
 use crate::fields::Get::{Bool, Duration, Keyed, Str, Text, Time};
@@ -350,7 +351,15 @@ fn command(command: Option<&Command>, out: &mut Vec<u8>) -> bool {
 /// shell may have become what it was to run.
 pub fn is_below(event: &Event<'_>, probe: fn(&Details) -> Option<&Command>) -> Option<bool> {
     let Some(Command(words)) = probe(details(event)?) else { return Some(false) };
-    let is_inside = |process: &Process| process.vpid != process.id.pid;
+    // In the host's pid namespace its cgroup tells it, or, where it has none, its monitor.
+    let cgroup_id = event.process.cgroup_id;
+    let is_inside = |process: &Process| {
+        process.vpid != process.id.pid
+            || match &process.kept {
+                Some(kept) => kept.role == Role::Inside,
+                None => process.cgroup_id == cgroup_id,
+            }
+    };
     let lineage = std::iter::once(event.process).chain(event.processes.ancestors(event.process));
     let first = lineage.take_while(|process| is_inside(process)).last();
     Some(first.is_some_and(|process| {
