@@ -45,6 +45,7 @@ pub(super) const ROOTLESS_CRUN: Engine = Engine {
 };
 
 /// How a user's Podman is started.
+#[derive(Clone, Copy)]
 struct Start {
     runtime: &'static str,
     /// A shell script that runs before.
