@@ -56,8 +56,11 @@ impl Container {
         let (bundle, id) = (tempfile::tempdir().unwrap(), random_id());
         let bin = bundle.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
-        for point in ["dev", "proc"] {
+        for point in ["dev", "proc", "etc"] {
             fs::create_dir(bundle.path().join("rootfs").join(point)).unwrap();
+        }
+        for (file, line) in [("passwd", "captain:x:0:0::/bridge:/bin/sh"), ("group", "crew:x:0:")] {
+            fs::write(bundle.path().join("rootfs/etc").join(file), line).unwrap();
         }
         fs::copy("/bin/busybox", bin.join("sh")).unwrap();
         fs::hard_link(bin.join("sh"), bin.join("sleep")).unwrap();
@@ -237,6 +240,27 @@ fn an_agent_in_a_cgroup_namespace_knows_containers() {
         sensor.wait_for(|event| event["container.full_id"] == *after.id);
         assert!(sensor.stop().status.success());
     }
+}
+
+/// Names of users are those of the container, whatever the host calls the same numbers.
+#[test]
+fn users_have_the_names_that_their_container_gives_them() {
+    let cgroup = Cgroup::new("users");
+    let arguments = ["events", "--type", "exec", "-o", "json", "--cgroup", cgroup.name()];
+    let mut sensor = Sensor::start(arguments);
+    sensor.wait_for_message("watching");
+    cgroup.run(&["true"]);
+    let names = |event: &serde_json::Value| {
+        ["user.uid", "user.name", "user.homedir", "group.name"].map(|field| event[field].clone())
+    };
+    let on_host = sensor.wait_for(|event| event["proc.name"] == "true");
+    let container = Container::start(&cgroup, RUNC, "while :; do /bin/sh -c :; sleep 0.1; done");
+    // The first that the container executes, already.
+    let first = sensor.wait_for(|event| event["container.full_id"] == *container.id);
+    assert_eq!(names(&first), [json!(0), json!("captain"), json!("/bridge"), json!("crew")]);
+    assert_eq!(names(&on_host)[1], "root");
+    assert_ne!(names(&on_host)[3], "crew");
+    assert!(sensor.stop().status.success());
 }
 
 #[test]

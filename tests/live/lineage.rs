@@ -130,3 +130,52 @@ fn an_orphan_has_another_parent() {
     assert_eq!(orphan.ancestors.first().map(String::as_str), Some("perl"));
     observer.stop();
 }
+
+/// A pid can belong to another process at once: what was known of the first is not said of the second.
+#[test]
+fn a_pid_that_is_used_again_is_another_process() {
+    // clone3 takes the pid to give: `set_tid` and its number are the last of the eighty bytes.
+    const SCRIPT: &str = r#"
+        sub start {
+            my ($pid, $act) = @_; my $wanted = pack 'l', $pid;
+            my @given = $pid ? (unpack('J', pack 'p', $wanted), 1) : (0, 0);
+            my $arguments = pack 'Q10', 0, 0, 0, 0, 17, 0, 0, 0, @given;
+            my $new = syscall(435, $arguments, 80);
+            $act->() if $new == 0;
+            $new;
+        }
+        for (1..100) {
+            my $first = start(0, sub { exec '/bin/sh', '-c', 'exit 3' });
+            waitpid $first, 0;
+            my $second = start($first, sub { open(F, '/etc/hostname'); syscall(231, 4) });
+            # Somebody else had it first.
+            next if $second < 0;
+            waitpid $second, 0;
+            $? >> 8 == 4 or die "the second ended with $?";
+            print $first;
+            exit 0;
+        }
+        die "clone3: $!";
+    "#;
+    let cgroup = Cgroup::new("pid-again");
+    let observer = Observer::start(&cgroup, &KINDS);
+    let output = cgroup.run(&["/usr/bin/perl", "-e", SCRIPT]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pid: u32 = String::from_utf8_lossy(&output.stdout).parse().unwrap();
+    let own = observer.wait_for(executed("perl"));
+    let first = observer.wait_for(|seen| executed("sh")(seen) && seen.process.id.pid == pid);
+    let first_end = observer.wait_for(ended(pid));
+    assert_eq!(first_end.what, What::Exit { code: Some(3), signal: None });
+    assert_eq!(first_end.process.id, first.process.id);
+    let open = observer.wait_for(opened("/etc/hostname"));
+    assert_eq!(open.process.id.pid, pid);
+    assert_ne!(open.process.id, first.process.id);
+    assert_eq!(&*open.process.name, b"perl");
+    assert_eq!(open.process.program.exe_path, own.process.program.exe_path);
+    assert!(open.process.first.is_none(), "it executed nothing");
+    assert_eq!(open.process.ppid, own.process.id.pid);
+    let second_end = observer.wait_for(ended(pid));
+    assert_eq!(second_end.what, What::Exit { code: Some(4), signal: None });
+    assert_eq!(second_end.process.id, open.process.id);
+    observer.stop();
+}

@@ -4,9 +4,11 @@
 use std::fs;
 
 use sensor_common::Kind;
+use sensor_common::syscall::Syscall;
 
+use crate::actor::Actor;
 use crate::harness::Cgroup;
-use crate::observer::{Observer, What};
+use crate::observer::{Observer, Seen, What};
 
 /// A process with memory that another one writes to without a pause: `$text` is its address, and the byte
 /// at `$place` is what is changed from one of `$bytes` to the other.
@@ -38,10 +40,10 @@ fn run(name: &str, kind: Kind, script: &str) -> (Observer, Vec<String>) {
 }
 
 /// As many events as there are lines, and the same, but for those that the kernel counts as missed.
-fn compare(observer: Observer, lines: &[String], of: impl Fn(&What) -> Option<String>) {
+fn compare(observer: Observer, lines: &[String], of: impl Fn(&Seen) -> Option<String>) {
     let mut seen = Vec::new();
     observer.wait_for(|event| {
-        seen.extend(of(&event.what));
+        seen.extend(of(event));
         event.what == What::Exit { code: Some(0), signal: None }
     });
     let (_, balance) = observer.stop();
@@ -73,7 +75,7 @@ fn an_open_has_the_file_that_was_opened() {
     );
     let (observer, lines) = run("race-open", Kind::Open, &script);
     let below = format!("{path}/");
-    compare(observer, &lines, |what| match what {
+    compare(observer, &lines, |seen| match &seen.what {
         What::Open { path, .. } if path.starts_with(&below) => Some(path.clone()),
         _ => None,
     });
@@ -97,9 +99,42 @@ fn a_connect_has_the_peer_that_was_connected_to() {
         }} done();"
     );
     let (observer, lines) = run("race-connect", Kind::Connect, &script);
-    compare(observer, &lines, |what| match what {
+    compare(observer, &lines, |seen| match &seen.what {
         What::Connect { peer, .. } if peer.starts_with("Inet") => Some(peer.clone()),
         _ => None,
+    });
+}
+
+/// What was executed, and the text that it was executed by: the kernel's own copy.
+#[test]
+fn an_execution_has_the_program_that_ran() {
+    const EXIT: Syscall = Syscall { native: Some(60), compat: 1, compat_16: 0 };
+    let (directory, path) = directory();
+    for (program, status) in [("a", 1), ("b", 2)] {
+        let mut actor = Actor::new();
+        actor.call(EXIT, [status, 0, 0]);
+        actor.write(&directory.path().join(program));
+    }
+    let script = format!(
+        "my ($content, $place, @bytes) = (\"{path}/a\\0\", length('{path}/'), 'a', 'b'); {RACE}
+        my ($name, $none) = ('raced', pack 'J', 0); my $argv = pack 'pJ', $name, 0;
+        while (again()) {{
+            my $new = fork();
+            if ($new == 0) {{ syscall(59, $text, $argv, $none); syscall(231, 9); }}
+            waitpid $new, 0; my $ran = $? >> 8; $ran < 3 or die 'execve failed';
+            did('{path}/' . ('a', 'b')[$ran - 1]);
+        }} done();"
+    );
+    let (observer, lines) = run("race-exec", Kind::Exec, &script);
+    let below = format!("{path}/");
+    compare(observer, &lines, |seen| {
+        let program = &seen.process.program;
+        let path = String::from_utf8_lossy(&program.exe_path).into_owned();
+        if seen.what != What::Exec || !path.starts_with(&below) {
+            return None;
+        }
+        assert_eq!(program.filename, program.exe_path);
+        Some(path)
     });
 }
 
@@ -123,7 +158,7 @@ fn an_unlink_has_the_file_that_went() {
         observer.stop();
         return;
     }
-    compare(observer, &lines, |what| match what {
+    compare(observer, &lines, |seen| match &seen.what {
         What::Call { name: "unlink", paths, .. } if paths[0].starts_with(&below) => {
             Some(paths[0].clone())
         }

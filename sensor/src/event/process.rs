@@ -13,6 +13,7 @@ use crate::event::decode::ExecRecord;
 use crate::event::kept::{Kept, Role};
 use crate::event::path::from_components;
 use crate::event::{Text, name};
+use crate::probe::proc::TICK_NS;
 
 /// The most processes that are remembered; beyond it the oldest that ended go first.
 const PROCESSES_MAX: usize = 65_536;
@@ -23,8 +24,8 @@ const REMEMBER_NS: u64 = 10_000_000_000;
 /// Deeper trees exist only by accident or by attack.
 const DEPTH_MAX: usize = 64;
 
-/// Start times from /proc are in hundredths of a second; closer than this is the same process.
-const START_TOLERANCE_NS: u64 = 20_000_000;
+/// A start time from /proc and one from the kernel that are closer than this are of the same process.
+const START_TOLERANCE_NS: u64 = 2 * TICK_NS;
 
 /// A process, and not merely a number: pids are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -38,8 +39,20 @@ pub struct ProcessId {
 impl ProcessId {
     /// Whether both name the same process, one of them perhaps by way of /proc.
     pub fn is(self, other: Self) -> bool {
-        self.pid == other.pid
-            && self.start_boot_ns.abs_diff(other.start_boot_ns) < START_TOLERANCE_NS
+        let apart_ns = self.start_boot_ns.abs_diff(other.start_boot_ns);
+        self.pid == other.pid && apart_ns <= self.tolerance_ns(other)
+    }
+
+    /// Whether it may have started the other one.
+    fn may_be_parent_of(self, child: Self) -> bool {
+        self.start_boot_ns <= child.start_boot_ns + self.tolerance_ns(child)
+    }
+
+    /// How far apart the start times of one process may be. The kernel's are exact: whoever chooses pids
+    /// can have one used again within a tick.
+    fn tolerance_ns(self, other: Self) -> u64 {
+        let is_rounded = |id: Self| id.start_boot_ns.is_multiple_of(TICK_NS);
+        if is_rounded(self) || is_rounded(other) { START_TOLERANCE_NS } else { 0 }
     }
 }
 
@@ -176,9 +189,7 @@ impl ProcessTable {
 
     /// The parent, unless its pid now belongs to a process that is younger than the child.
     pub fn parent(&self, process: &Process) -> Option<&Process> {
-        self.get(process.ppid).filter(|parent| {
-            parent.id.start_boot_ns <= process.id.start_boot_ns + START_TOLERANCE_NS
-        })
+        self.get(process.ppid).filter(|parent| parent.id.may_be_parent_of(process.id))
     }
 
     /// The process of a record, brought up to date with its header; `None` if it is unknown.
@@ -409,6 +420,23 @@ mod tests {
         assert!(table.parent(child).is_none());
         assert!(table.seen(&header(10, SECOND)).is_none());
         assert!(table.seen(&header(10, 3 * SECOND)).is_some());
+    }
+
+    /// Sooner than what /proc can tell apart.
+    #[test]
+    fn a_pid_that_is_used_again_at_once_is_another_process() {
+        let mut table = ProcessTable::default();
+        execute(&mut table, header(10, 1_001), b"old\0");
+        table.exited(&header(10, 1_001));
+        let parent = header(9, 500);
+        table.forked(&fork(parent, 10, 2_002));
+        assert!(table.seen(&header(10, 1_001)).is_none());
+        assert!(table.seen(&header(10, 2_002)).is_some());
+        table.forget(u64::MAX);
+        assert!(table.get(10).is_some(), "it went with the other one");
+        // Of a process that is known from /proc the start is rounded.
+        learn(&mut table, Kind::Process, header(11, 30_000_000), b"found\0");
+        assert!(table.seen(&header(11, 39_999_999)).is_some());
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::users;
 
 /// Jiffies a second in /proc: `USER_HZ`, 100 on every architecture that Linux runs on today.
 const USER_HZ: u64 = 100;
+/// Times in /proc are whole multiples of this.
+pub const TICK_NS: u64 = 1_000_000_000 / USER_HZ;
 
 /// Reads processes below one /proc.
 #[derive(Clone, Debug)]
@@ -106,7 +108,7 @@ impl Proc {
         exec.header.tgid = pid;
         exec.header.tid = pid;
         exec.header.ppid = stat.ppid;
-        exec.header.start_boot_ns = stat.start_ticks * (1_000_000_000 / USER_HZ);
+        exec.header.start_boot_ns = stat.start_ticks * TICK_NS;
         exec.header.comm = record::comm(&stat.name);
         exec.header.uid = status_number(&status, "Uid:", 1).unwrap_or(0);
         exec.header.gid = status_number(&status, "Gid:", 1).unwrap_or(0);
