@@ -33,7 +33,7 @@ pub struct Call {
     pub socket: Socket,
     /// Row of [`table::CALLS`].
     pub call: u32,
-    /// [`HAS_FILE`] and [`COMPAT`].
+    /// [`HAS_FILE`], [`COMPAT`] and [`IO_URING`].
     pub flags: u32,
     pub file_path: Part,
     pub bases: [Part; TEXTS],
@@ -47,6 +47,9 @@ const _: () = assert!(size_of::<Call>() == 320);
 pub const HAS_FILE: u32 = 1 << 0;
 /// The call came through the 32-bit table.
 pub const COMPAT: u32 = 1 << 1;
+/// `io_uring` did it, and no system call. Its paths are what they led to, or nothing; what was passed is
+/// not known.
+pub const IO_URING: u32 = 1 << 2;
 
 /// Index of the result among the arguments.
 pub const RESULT: u8 = 6;
@@ -256,7 +259,7 @@ pub struct Plan {
     pub address_len: u8,
     pub data: u8,
     pub data_len: u8,
-    /// [`ADDRESS_LEN_BY_REFERENCE`] and [`DATA_IS_MESSAGE`].
+    /// [`ADDRESS_LEN_BY_REFERENCE`], [`DATA_IS_MESSAGE`], [`LOOKS_UP`] and [`WANTED`].
     pub flags: u8,
 }
 const _: () = assert!(size_of::<Plan>() == 24);
@@ -265,6 +268,10 @@ pub const NONE: u8 = 0xff;
 pub const WORKING_DIRECTORY: u8 = 0xfe;
 pub const ADDRESS_LEN_BY_REFERENCE: u8 = 1 << 0;
 pub const DATA_IS_MESSAGE: u8 = 1 << 1;
+/// No security module is told where its path led to: what the call looks up is.
+pub const LOOKS_UP: u8 = 1 << 2;
+/// Somebody wants the call.
+pub const WANTED: u8 = 1 << 3;
 
 /// [`Filter`] as the number in [`Plan::filter`].
 pub mod filter {
@@ -319,13 +326,21 @@ impl Row {
             address_len: NONE,
             data: NONE,
             data_len: NONE,
-            flags: 0,
+            flags: WANTED,
         };
         let mut texts = 0;
         for parameter in self.parameters {
             plan.add(parameter.what, &mut texts);
         }
+        if self.looks_up() {
+            plan.flags |= LOOKS_UP;
+        }
         plan
+    }
+
+    /// Whether what it looks up says where its path led to.
+    pub fn looks_up(&self) -> bool {
+        table::LOOK_UP.contains(&self.name)
     }
 
     /// Which program handles it.
@@ -402,6 +417,15 @@ mod tests {
                 let clash = same(a.x86_64, b.x86_64) || same(a.i386, b.i386);
                 assert!(!clash && !same(a.aarch64, b.aarch64), "{} {}", row.name, other.name);
             }
+        }
+    }
+
+    /// What is looked up stands for the first text.
+    #[test]
+    fn calls_that_look_up_pass_a_path_first() {
+        for name in super::table::LOOK_UP {
+            let row = CALLS.iter().find(|row| row.name == *name).unwrap();
+            assert_ne!(row.plan(0).bases[0], NONE, "{name}");
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Open {
     pub result: i64,
     /// Bits for [`crate::path`]: how far `path` can be trusted.
     pub path_flags: u32,
-    /// A [`Call`], and [`IO_URING`].
+    /// A [`Call`], [`IO_URING`] and [`CREATED`].
     pub call: u32,
     /// `O_*` flags as passed.
     pub flags: u32,
@@ -58,10 +58,17 @@ const _: () = assert!(size_of::<Open>() == 160);
 /// then, and a failed open names nothing.
 pub const IO_URING: u32 = 1 << 31;
 
+/// In [`Open::call`]: the file was not there before.
+pub const CREATED: u32 = 1 << 30;
+
 impl Open {
     /// The call, or `None` for a number that this build does not know.
     pub fn call(&self) -> Option<Call> {
-        Call::try_read_from_bytes(&(self.call & !IO_URING).to_ne_bytes()).ok()
+        Call::try_read_from_bytes(&(self.call & !(IO_URING | CREATED)).to_ne_bytes()).ok()
+    }
+
+    pub fn created(&self) -> bool {
+        self.call & CREATED != 0
     }
 
     pub fn is_io_uring(&self) -> bool {

@@ -12,6 +12,32 @@ pub use architecture::{
 };
 
 use crate::call::Row;
+use crate::call::table::CALLS;
+
+/// The native number of the call that has a row of this name.
+///
+/// # Panics
+/// Where there is none, so that a constant of it does not compile.
+pub const fn native(name: &str) -> u32 {
+    let mut index = 0;
+    while index < CALLS.len() {
+        if is_same(CALLS[index].name.as_bytes(), name.as_bytes()) {
+            let (number, _) = architecture::of(CALLS[index].numbers);
+            assert!(number >= 0, "only the 32-bit table has it");
+            return number.unsigned_abs() as u32;
+        }
+        index += 1;
+    }
+    panic!("no row has this name")
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
+}
 
 /// A system call's number in the native table and in the 32-bit one.
 #[derive(Clone, Copy, Debug)]

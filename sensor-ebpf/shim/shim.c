@@ -83,7 +83,7 @@ struct dentry {
 struct vfsmount { struct dentry *mnt_root; } CORE;
 struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; } CORE;
 struct path { struct vfsmount *mnt; struct dentry *dentry; } CORE;
-struct file { struct path f_path; struct inode *f_inode; void *private_data; } CORE;
+struct file { struct path f_path; struct inode *f_inode; void *private_data; u32 f_mode; } CORE;
 struct fdtable { u32 max_fds; struct file **fd; } CORE;
 struct files_struct { struct fdtable *fdt; } CORE;
 struct fs_struct { struct path pwd, root; } CORE;
@@ -166,6 +166,10 @@ struct io_kiocb { struct file *file; u8 opcode; struct io_cqe cqe; } CORE;
 struct open_how { u64 flags, mode, resolve; } CORE;
 struct io_open { int dfd; u32 file_slot; struct open_how how; } CORE;
 struct io_connect { void *addr; int addr_len; } CORE;
+struct io_unlink { int dfd, flags; } CORE;
+struct io_rename { int old_dfd, new_dfd, flags; } CORE;
+struct io_mkdir { int dfd; u16 mode; } CORE;
+struct io_link { int old_dfd, new_dfd, flags; } CORE;
 
 #if defined(__TARGET_ARCH_arm64)
 struct pt_regs { u64 regs[31]; u64 orig_x0; int syscallno; } CORE;
@@ -376,6 +380,7 @@ OWN(fdt_max, fdtable, u32, max_fds, TRACKS_TASK)
 OWN(fdt_files, fdtable, struct file **, fd, TRACKS_TASK)
 ADDRESS(file_path, file, path, f_path)
 GET(file_inode, file, struct inode *, f_inode)
+GET(file_how, file, u32, f_mode)
 GET(file_private, file, void *, private_data)
 GET(path_dentry, path, struct dentry *, dentry)
 // How far one member lies behind another.
@@ -579,3 +584,13 @@ GET(request_open_mode, io_open, u64, how.mode)
 GET(request_open_resolve, io_open, u64, how.resolve)
 GET(request_connect_address, io_connect, void *, addr)
 GET(request_connect_len, io_connect, s32, addr_len)
+GET(request_unlink_directory, io_unlink, s32, dfd)
+GET(request_unlink_flags, io_unlink, s32, flags)
+GET(request_rename_directory, io_rename, s32, old_dfd)
+GET(request_rename_new_directory, io_rename, s32, new_dfd)
+GET(request_rename_flags, io_rename, s32, flags)
+GET(request_mkdir_directory, io_mkdir, s32, dfd)
+GET(request_mkdir_mode, io_mkdir, s32, mode)
+GET(request_link_directory, io_link, s32, old_dfd)
+GET(request_link_new_directory, io_link, s32, new_dfd)
+GET(request_link_flags, io_link, s32, flags)

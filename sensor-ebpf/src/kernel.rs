@@ -83,6 +83,16 @@ getters! {
     request_open_resolve(*const io_kiocb) -> u64;
     request_connect_address(*const io_kiocb) -> u64;
     request_connect_len(*const io_kiocb) -> i32;
+    request_unlink_directory(*const io_kiocb) -> i32;
+    request_unlink_flags(*const io_kiocb) -> i32;
+    request_rename_directory(*const io_kiocb) -> i32;
+    request_rename_new_directory(*const io_kiocb) -> i32;
+    request_rename_flags(*const io_kiocb) -> i32;
+    request_mkdir_directory(*const io_kiocb) -> i32;
+    request_mkdir_mode(*const io_kiocb) -> i32;
+    request_link_directory(*const io_kiocb) -> i32;
+    request_link_new_directory(*const io_kiocb) -> i32;
+    request_link_flags(*const io_kiocb) -> i32;
 
     cred_uid(*const cred) -> u32;
     cred_euid(*const cred) -> u32;
@@ -143,6 +153,7 @@ getters! {
     fs_root(*const fs_struct) -> *const path;
     file_path(*const file) -> *const path;
     file_inode(*const file) -> *const inode;
+    file_how(*const file) -> u32;
     file_private(*const file) -> *const socket;
     path_dentry(*const path) -> *const dentry;
     vfsmount_root(*const vfsmount) -> *const dentry;

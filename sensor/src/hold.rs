@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use sensor_common::Header;
 
+use crate::event::Since;
 use crate::event::process::{Process, ProcessTable};
 
 /// Events of one container that may wait; a container that does more in that time waits no longer.
@@ -18,11 +19,18 @@ const BYTES_MAX: usize = 32 << 20;
 /// What an event keeps beside its record, about.
 const OVERHEAD: usize = 2048;
 
-/// One event, apart from the tables that have moved on.
-pub struct Held {
+/// An event's place among the others.
+#[derive(Clone, Copy)]
+pub struct Position {
     pub number: u64,
+    pub since: Since,
     /// The cgroup that says whose it is.
     pub place: u64,
+}
+
+/// One event, apart from the tables that have moved on.
+pub struct Held {
+    pub position: Position,
     pub record: Vec<u8>,
     /// The process and its ancestors as they were.
     pub processes: ProcessTable,
@@ -74,15 +82,9 @@ impl Hold {
 
 impl Held {
     /// Keeps what the event needs of the table.
-    pub fn new(
-        (number, place): (u64, u64),
-        record: &[u8],
-        process: &Process,
-        table: &ProcessTable,
-    ) -> Self {
+    pub fn new(position: Position, record: &[u8], process: &Process, table: &ProcessTable) -> Self {
         Self {
-            number,
-            place,
+            position,
             record: record.to_vec(),
             processes: table.excerpt(process),
             process: process.clone(),

@@ -31,8 +31,8 @@ use crate::event::open::Open;
 use crate::event::path::from_components;
 use crate::event::process::{Process, ProcessTable, id};
 use crate::event::socket::Address;
-use crate::event::{Event, Thread, Turn};
-use crate::hold::{Held, Hold};
+use crate::event::{Event, Since, Thread, Turn};
+use crate::hold::{Held, Hold, Position};
 
 /// What was made of the records so far; the right side of the loss equation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub struct Pipeline {
     /// Events that wait for what is being asked about their containers.
     pub hold: Hold,
     events: u64,
+    /// When the first event was, and the last one, nanoseconds since boot.
+    first_boot_ns: u64,
+    last_boot_ns: u64,
     clock_offset_ns: i64,
     now_boot_ns: u64,
     page_bytes: u64,
@@ -98,6 +101,8 @@ impl Pipeline {
             tally: Tally::default(),
             hold: Hold::default(),
             events: 0,
+            first_boot_ns: 0,
+            last_boot_ns: 0,
             clock_offset_ns: 0,
             now_boot_ns: 0,
             page_bytes: rustix::param::page_size() as u64,
@@ -302,7 +307,7 @@ impl Pipeline {
             on_event(&Event {
                 process: &held.process,
                 processes: &held.processes,
-                ..self.event(&header, (held.number, held.place), Turn::Late, detail)
+                ..self.event(&header, held.position, Turn::Late, detail)
             });
         }
     }
@@ -312,7 +317,7 @@ impl Pipeline {
         let header = &header;
         let identity = self.processes.seen(header).and_then(|process| process.identity);
         let Some(detail) = detail(record, identity, self.page_bytes) else { return };
-        self.events += 1;
+        let since = self.count(header.boot_ns);
         self.cgroups.find(header.cgroup_id);
         if self.processes.seen(header).is_none() {
             self.tally.unknown_process += 1;
@@ -329,14 +334,26 @@ impl Pipeline {
                 Turn::Only
             }
         };
-        let event = self.event(header, (self.events, place), turn, detail);
+        let position = Position { number: self.events, since, place };
+        let event = self.event(header, position, turn, detail);
         on_event(&event);
         if turn == Turn::Early
             && let Some(container) = self.cgroups.waits(place)
         {
-            let held = Held::new((self.events, place), bytes, event.process, &self.processes);
+            let held = Held::new(position, bytes, event.process, &self.processes);
             self.hold.push(container, held);
         }
+    }
+
+    /// One event more. Those of different processors do not come in the order of their times.
+    fn count(&mut self, boot_ns: u64) -> Since {
+        if self.events == 0 {
+            (self.first_boot_ns, self.last_boot_ns) = (boot_ns, boot_ns);
+        }
+        self.events += 1;
+        let previous_ns = boot_ns.saturating_sub(self.last_boot_ns);
+        self.last_boot_ns = boot_ns;
+        Since { first_ns: boot_ns.saturating_sub(self.first_boot_ns), previous_ns }
     }
 
     /// The cgroup that says whose an event is. That is the task's own, but for a runtime on its way into
@@ -364,7 +381,7 @@ impl Pipeline {
     fn event<'a>(
         &'a self,
         header: &Header,
-        (number, place): (u64, u64),
+        Position { number, since, place }: Position,
         turn: Turn,
         detail: Detail<'a>,
     ) -> Event<'a> {
@@ -373,6 +390,7 @@ impl Pipeline {
             number,
             time_ns: self.wall_ns(header.boot_ns),
             boot_ns: header.boot_ns,
+            since,
             thread: Thread::new(header),
             process: known.filter(|process| process.id.is(id(header))).unwrap_or(&self.stranger),
             processes: &self.processes,
@@ -411,4 +429,19 @@ fn detail<'a>(
             Detail::Cgroup(Cgroup { id: cgroup.id, made: *change == Change::Made, path })
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cache, Pipeline};
+
+    #[test]
+    fn events_are_apart_by_their_times() {
+        let mut pipeline = Pipeline::new(Cache::default());
+        let apart = [5, 9, 8, 12].map(|boot_ns| {
+            let since = pipeline.count(boot_ns);
+            (since.first_ns, since.previous_ns)
+        });
+        assert_eq!(apart, [(0, 0), (4, 4), (3, 0), (7, 4)]);
+    }
 }

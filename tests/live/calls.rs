@@ -126,6 +126,11 @@ const CASES: &[Case] = &[
     case("recvfrom", SENT, r#"fileno(S), "\0" x 64, 64, 0, 0, 0"#, &["res=8", "data=question"]),
     case("recvmsg", SENT, "fileno(S), $message, 0", &["res=8", "data=question"]),
     case("recvmmsg", SENT, r#"fileno(S), $message . "\0" x 8, 1, 0, 0"#, &["res=1"]),
+    case("setxattrat", "", r#"-100, "none", 0x100, "user.a", "\0" x 16, 16"#, &["path=none", "flags=AT_SYMLINK_NOFOLLOW", "xattrname=user.a"]),
+    case("lremovexattr", "", r#""none", "user.a""#, &["path=none", "xattrname=user.a"]),
+    case("fremovexattr", "open(F, '<file')", r#"fileno(F), "nonsense""#, &["(<f>{dir}/file)", "xattrname=nonsense"]),
+    case("removexattrat", "", r#"-100, "none", 0x100, "user.a""#, &["path=none", "flags=AT_SYMLINK_NOFOLLOW", "xattrname=user.a"]),
+    case("open_tree_attr", "", r#"-100, "none", 0, "\0" x 32, 32"#, &["path=none"]),
 ];
 
 const SOCKET: &str = "socket(S, 2, 1, 0); $here = pack('S n N x8', 2, 0, 0x7f000001)";

@@ -255,8 +255,10 @@ fn users_have_the_names_that_their_container_gives_them() {
     };
     let on_host = sensor.wait_for(|event| event["proc.name"] == "true");
     let container = Container::start(&cgroup, RUNC, "while :; do /bin/sh -c :; sleep 0.1; done");
-    // The first that the container executes, already.
-    let first = sensor.wait_for(|event| event["container.full_id"] == *container.id);
+    // The first that the container executes, already; before it runc may have executed itself again.
+    let first = sensor.wait_for(|event| {
+        event["container.full_id"] == *container.id && event["proc.name"] == "sh"
+    });
     assert_eq!(names(&first), [json!(0), json!("captain"), json!("/bridge"), json!("crew")]);
     assert_eq!(names(&on_host)[1], "root");
     assert_ne!(names(&on_host)[3], "crew");

@@ -15,7 +15,8 @@ const KEEPS_RESULTS: (u32, u32) = (5, 19);
 const ENOENT: i64 = -2;
 
 /// Perl that sets up a ring, with `submit`: hands a request over and waits until it is done. Memory of
-/// the kernel's making is written by reading a pipe into it.
+/// the kernel's making is written by reading a pipe into it. What is done stays in the ring, so that each
+/// waits for one more.
 const RING: &str = r#"
 sub put { my ($at, $bytes) = @_; pipe(my $r, my $w); syswrite $w, $bytes;
     syscall(0, fileno($r), $at, length $bytes) == length $bytes or die "put: $!"; }
@@ -33,11 +34,12 @@ sub submit { my ($operation, $flags, $fd, $offset, $address, $length, $more, $sl
     put($requests, pack "CCSlQQLLQSSlQQ", $operation, $flags, 0, $fd, $offset, $address, $length, $more, 0, 0, 0, $slot, 0, 0);
     put($rings + $array + 4 * ($count % $entries), pack "L", 0);
     put($rings + $tail, pack "L", ++$count);
-    syscall(426, $ring, 1, 1, 1, 0, 0) == 1 or die "io_uring_enter: $!"; }
+    syscall(426, $ring, 1, $count, 1, 0, 0) == 1 or die "io_uring_enter: $!"; }
 "#;
-/// `IORING_OP_CONNECT`, `_OPENAT`, `_OPENAT2`; `IOSQE_ASYNC`, by which a worker does it.
+/// `IORING_OP_CONNECT`, `_OPENAT`, `_OPENAT2` and those on names; `IOSQE_ASYNC`, by which a worker does it.
 const OPERATIONS: &str =
-    "my ($connect, $openat, $openat2, $async, $here) = (16, 18, 28, 1 << 4, -100);";
+    "my ($connect, $openat, $openat2, $async, $here) = (16, 18, 28, 1 << 4, -100);
+     my ($renameat, $unlinkat, $mkdirat, $symlinkat, $linkat) = (35 .. 39);";
 
 /// Runs the script; `None` where the kernel cannot be watched at this, as it has to be.
 fn observe(name: &str, kind: Kind, probe: &str, script: &str) -> Option<Observer> {
@@ -112,6 +114,59 @@ fn opens_without_a_descriptor_are_seen() {
     let path =
         if observer.hook("io_uring_open") == Some("fexit") { file.to_str().unwrap() } else { "" };
     assert_eq!(path_of_open(&seen), Some((path, 0)));
+    observer.stop();
+}
+
+/// Removed, renamed, made and linked by name: each path is where it led to.
+#[test]
+fn changes_of_names_are_seen_by_where_they_led_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(directory.path()).unwrap();
+    let root = root.to_str().unwrap();
+    fs::create_dir(directory.path().join("real")).unwrap();
+    symlink("real", directory.path().join("link")).unwrap();
+    let script = format!(
+        "chdir '{root}'; open(F, '>real/file');
+        my ($new, $soft, $hard, $file, $moved, $none, $shadow) =
+            ((map {{ \"link/$_\" }} qw(new soft hard file moved none)), '/etc/shadow');
+        submit($mkdirat, 0, $here, 0, address($new), 0700, 0, 0);
+        submit($symlinkat, 0, $here, address($soft), address($shadow), 0, 0, 0);
+        submit($linkat, 0, $here, address($hard), address($file), $here, 0, 0);
+        submit($renameat, 0, $here, address($moved), address($hard), $here, 1, 0);
+        submit($unlinkat, 0, $here, 0, address($moved), 0, 0, 0);
+        submit($unlinkat, 0, $here, 0, address($new), 0, 0x200, 0);
+        submit($unlinkat, 0, $here, 0, address($none), 0, 0, 0);"
+    );
+    let cgroup = Cgroup::new("io-names");
+    let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Open, Kind::Call]);
+    let is_watched = observer.hook("io_uring_call").is_some();
+    assert_eq!(is_watched, observer.hook("io_uring_open") == Some("fexit"));
+    let output = cgroup.run(&["/usr/bin/perl", "-e", &[RING, OPERATIONS, &script].concat()]);
+    if !is_watched {
+        observer.stop();
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let expected: [(&str, &[&str], &str, i64); 7] = [
+        ("mkdirat", &["real/new"], "mode=S_IXUSR|S_IWUSR|S_IRUSR", 0),
+        ("symlinkat", &["real/soft"], "target=/etc/shadow", 0),
+        ("linkat", &["real/file", "real/hard"], "olddir=AT_FDCWD", 0),
+        ("renameat2", &["real/hard", "real/moved"], "flags=RENAME_NOREPLACE", 0),
+        ("unlinkat", &["real/moved"], "flags=0", 0),
+        ("unlinkat", &["real/new"], "AT_REMOVEDIR", 0),
+        ("unlinkat", &[], "dirfd=AT_FDCWD", ENOENT),
+    ];
+    for (call, led_to, argument, returned) in expected {
+        let seen = observer.wait_for(|seen| matches!(seen.what, What::Call { io_uring: true, .. }));
+        let What::Call { name, paths, arguments, result, .. } = &seen.what else { continue };
+        let mut led_to: Vec<String> = led_to.iter().map(|path| format!("{root}/{path}")).collect();
+        if returned != 0 {
+            led_to.push(String::new());
+        }
+        assert_eq!((*name, paths, *result), (call, &led_to, returned), "{arguments}");
+        assert!(arguments.contains(argument), "{arguments}, not {argument}");
+        assert_eq!(&*seen.process.name, b"perl");
+    }
     observer.stop();
 }
 

@@ -57,6 +57,7 @@ pub(crate) enum What {
         text: String,
         result: i64,
         flags: u32,
+        created: bool,
         io_uring: bool,
     },
     Connect {
@@ -85,6 +86,7 @@ pub(crate) enum What {
         arguments: String,
         paths: Vec<String>,
         result: i64,
+        io_uring: bool,
     },
 }
 
@@ -205,6 +207,7 @@ fn seen(event: &Event<'_>) -> Seen {
             text: text(open.text),
             result: open.result,
             flags: open.flags,
+            created: open.created,
             io_uring: open.is_io_uring,
         },
         Detail::Connect(connect) => What::Connect {
@@ -232,6 +235,7 @@ fn seen(event: &Event<'_>) -> Seen {
                 arguments: text(&arguments),
                 paths: call.paths().map(|path| text(&path.path)).collect(),
                 result: call.result(),
+                io_uring: call.is_io_uring,
             }
         }
     };

@@ -53,6 +53,26 @@ fn relative_texts_are_resolved_by_the_kernel() {
     observer.stop();
 }
 
+/// A file is made once, whatever flags are passed.
+#[test]
+fn an_open_says_whether_it_made_the_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("new");
+    let path = path.to_str().expect("its name is text");
+    let cgroup = Cgroup::new("created");
+    let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Exit, Kind::Open]);
+    let script = format!("> {path}; > {path}; cat {path}");
+    cgroup.run(&["sh", "-c", &script]);
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        let seen = observer.wait_for(opened(path));
+        let What::Open { created, .. } = seen.what else { panic!("not an open") };
+        made.push(created);
+    }
+    assert_eq!(made, [true, false, false]);
+    observer.stop();
+}
+
 #[test]
 fn proc_self_root_does_not_hide_the_file() {
     let cgroup = Cgroup::new("procroot");

@@ -94,6 +94,20 @@ pub const I386_OLDER_FORMS: &[(i16, &str)] = &[
     (55, "fcntl"),
 ];
 
+/// Calls that no security module is told the path of, by a mount and an entry, that they act on.
+pub const LOOK_UP: &[&str] = &[
+    "setxattr",
+    "lsetxattr",
+    "setxattrat",
+    "removexattr",
+    "lremovexattr",
+    "removexattrat",
+    "fspick",
+    "open_tree",
+    "open_tree_attr",
+    "mount_setattr",
+];
+
 #[rustfmt::skip]
 pub const CALLS: &[Row] = &[
     // Files.
@@ -199,4 +213,10 @@ pub const CALLS: &[Row] = &[
     row("recvfrom", (45, 371, 207), Net, Filter::FirstReceived, &[RES, received(1), TUPLE, fd(0), n(2, "size", Dec), sender(4, 5)]),
     row("recvmsg", (47, 372, 212), Net, Filter::FirstReceived, &[RES, message(1), TUPLE, fd(0)]),
     row("recvmmsg", (299, 337, 243), Net, Filter::FirstReceived, &[RES, message(1), TUPLE, fd(0)]),
+    // Attributes of files and mounts, as newer kernels have them too.
+    row("setxattrat", (463, 463, 463), File, Filter::All, &[RES, dir(0, "dirfd"), at(1, 0, "path"), n(2, "flags", AtFlags), text(3, "xattrname")]),
+    row("lremovexattr", (198, 236, 15), File, Filter::All, &[RES, path(0, "path"), text(1, "xattrname")]),
+    row("fremovexattr", (199, 237, 16), File, Filter::All, &[RES, fd(0), text(1, "xattrname")]),
+    row("removexattrat", (466, 466, 466), File, Filter::All, &[RES, dir(0, "dirfd"), at(1, 0, "path"), n(2, "flags", AtFlags), text(3, "xattrname")]),
+    row("open_tree_attr", (467, 467, 467), File, Filter::All, &[NEW_FD, dir(0, "dirfd"), at(1, 0, "path"), n(2, "flags", Hex)]),
 ];

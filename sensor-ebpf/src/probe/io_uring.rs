@@ -25,6 +25,7 @@ use crate::kernel::{
 };
 use crate::path;
 use crate::probe::connect::{Address, Passed, record as record_connect};
+use crate::probe::open::created;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted};
 use crate::submit::{Draft, zero};
@@ -127,6 +128,7 @@ fn record(exit: &Exit, request: *const io_kiocb, file: *const file, call: Call) 
     zero(&mut open.file);
     if !file.is_null() {
         path::identify(&mut open.file, file);
+        open.call |= created(file);
         let (path_len, path_flags) = path::append(&mut draft, file_path(file));
         // SAFETY: as above.
         let open = unsafe { draft.fixed::<Open>() };

@@ -9,6 +9,7 @@ mod dispatch;
 mod open;
 mod connect;
 mod io_uring;
+mod io_uring_call;
 mod credentials;
 mod resolve;
 mod call;

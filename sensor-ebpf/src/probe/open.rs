@@ -12,12 +12,12 @@ use aya_ebpf::programs::FExitContext;
 use sensor_common::Kind;
 use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
-use sensor_common::open::{Call, Open};
+use sensor_common::open::{CREATED, Call, Open};
 use sensor_common::path::{BASE, PATH_MAX};
 use sensor_common::syscall::{CREAT, OPEN, OPENAT, OPENAT2};
 
 use crate::filter::{Asker, Walk};
-use crate::kernel::{file, file_inode, file_path, fs_pwd, inode_mode, task_fs};
+use crate::kernel::{file, file_how, file_inode, file_path, fs_pwd, inode_mode, task_fs};
 use crate::path;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
@@ -102,6 +102,7 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
     let (path_len, path_flags) = if exit.result >= 0 {
         let file = passed.file();
         path::identify(&mut open.file, file);
+        open.call |= created(file);
         path::append(&mut draft, file_path(file))
     } else {
         zero(&mut open.file);
@@ -118,6 +119,13 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
     let open = unsafe { draft.fixed::<Open>() };
     (open.path_len, open.path_flags, open.text_len) = (path_len, path_flags, text_len);
     draft.submit();
+}
+
+/// Whether the open made its file, as a bit of the record.
+#[inline(always)]
+pub(crate) fn created(file: *const file) -> u32 {
+    const FMODE_CREATED: u32 = 1 << 20;
+    if file_how(file) & FMODE_CREATED != 0 { CREATED } else { 0 }
 }
 
 /// The call's arguments and its file, each read when somebody asks for it: most opens end at a filter

@@ -1,19 +1,25 @@
 //! What the paths that a system call passed lead to, taken where the kernel asks its security modules:
 //! it has followed links and dots by then, and will do to this file what it was asked for.
 //!
+//! Some calls are about a path, and no security module is asked with one: of these it is what
+//! `filename_lookup(int dfd, struct filename *name, unsigned int flags, struct path *path, struct path
+//! *root)` → int has found, which every look-up passes, so that the program on it is there only while
+//! such a call is wanted; or the file that `file_open_name(struct filename *name, int flags, umode_t
+//! mode)` has opened, as swapon, swapoff and acct do and little else.
+//!
 //! The functions are in a unit of their own, so that nobody inlines them. Their prototypes, from 5.10 to
 //! 7.2, are in the loader's table. What is found is kept for the task until the exit of its call, where
 //! the result is known. The cost is paid by these calls alone: a walk of each path, and a copy.
 
-use aya_ebpf::macros::fentry;
-use aya_ebpf::programs::FEntryContext;
+use aya_ebpf::macros::{fentry, fexit};
+use aya_ebpf::programs::{FEntryContext, FExitContext};
 use sensor_common::Kind;
-use sensor_common::call::Part;
+use sensor_common::call::{LOOKS_UP, Part};
 use sensor_common::path::{PATH_MAX, RESOLVED, TRUNCATED};
 use sensor_common::resolved::{ARGUMENTS, RESOLVED_MAX, Resolved};
 
-use crate::kernel::{Location, dentry, path, vfsmount, vfsmount_root};
-use crate::maps::RESOLVED_BY_TASK;
+use crate::kernel::{Location, dentry, file, file_path, path, vfsmount, vfsmount_root};
+use crate::maps::{PLANS, RESOLVED_BY_TASK};
 use crate::scope::{current_tid, current_wanted};
 use crate::submit::{Draft, clamp};
 use crate::syscall::Exit;
@@ -36,8 +42,6 @@ resolve! {
     path_rmdir_fentry on "security_path_rmdir": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
     path_mkdir_fentry on "security_path_mkdir": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
     path_mknod_fentry on "security_path_mknod": |ctx| in_directory(ctx.arg(0), ctx.arg(1)), NOTHING;
-    // The first text is what the link will hold.
-    path_symlink_fentry on "security_path_symlink": |ctx| NOTHING, in_directory(ctx.arg(0), ctx.arg(1));
     // Both are in one mount.
     path_link_fentry on "security_path_link":
         |ctx| in_directory(ctx.arg(1), ctx.arg(0)), in_directory(ctx.arg(1), ctx.arg(2));
@@ -57,6 +61,52 @@ resolve! {
         |ctx| Location::of(ctx.arg(1)), Location::of(ctx.arg(0));
 }
 
+#[fentry(function = "security_path_symlink")]
+pub(crate) fn path_symlink_fentry(ctx: FEntryContext) -> i32 {
+    if current_wanted() {
+        // The first text is what the link will hold.
+        let held = |draft: &mut Draft| {
+            let len = draft.kernel_str::<PATH_MAX>(ctx.arg(2)) as u32;
+            Part { len, flags: 0 }
+        };
+        keep_found(held, in_directory(ctx.arg(0), ctx.arg(1)));
+    }
+    0
+}
+
+#[fexit(function = "file_open_name")]
+pub(crate) fn path_open_fexit(ctx: FExitContext) -> i32 {
+    let opened: *const file = ctx.arg(3);
+    if !is_error(opened) && current_wanted() {
+        keep(Location::of(file_path(opened)), NOTHING);
+    }
+    0
+}
+
+#[fexit(function = "filename_lookup")]
+pub(crate) fn lookup_fexit(ctx: FExitContext) -> i32 {
+    // What is asked first is what most look-ups end at.
+    if is_looked_up() && ctx.arg::<i32>(5) == 0 && current_wanted() {
+        keep(Location::of(ctx.arg(3)), NOTHING);
+    }
+    0
+}
+
+/// Whether the current system call is about what it looks up.
+#[inline(always)]
+fn is_looked_up() -> bool {
+    let exit = Exit::inside(0);
+    let number = if exit.compat { exit.native_number() } else { exit.number() };
+    PLANS.get(number).is_some_and(|plan| plan.flags & LOOKS_UP != 0)
+}
+
+/// Whether it is a negated errno, of which the kernel makes pointers.
+#[inline(always)]
+fn is_error(file: *const file) -> bool {
+    const MAX_ERRNO: u64 = 4095;
+    file as u64 >= MAX_ERRNO.wrapping_neg()
+}
+
 const NOTHING: Location = Location { mount: core::ptr::null(), dentry: core::ptr::null() };
 
 /// A name in a directory; it need not exist.
@@ -73,6 +123,11 @@ fn top_of(mount: *const vfsmount) -> Location {
 
 #[inline(always)]
 fn keep(first: Location, second: Location) {
+    keep_found(|draft| walk(draft, first), second);
+}
+
+#[inline(always)]
+fn keep_found(first: impl FnOnce(&mut Draft) -> Part, second: Location) {
     // Without room for it the path is what the passed text says.
     let Some(mut draft) = Draft::borrow(Kind::Call) else { return };
     let exit = Exit::inside(0);
@@ -81,7 +136,7 @@ fn keep(first: Location, second: Location) {
     resolved.tid = current_tid();
     resolved.number = exit.number();
     resolved.arguments = arguments(&exit);
-    let paths = [walk(&mut draft, first), walk(&mut draft, second)];
+    let paths = [first(&mut draft), walk(&mut draft, second)];
     // SAFETY: as above.
     unsafe { draft.fixed::<Resolved>() }.paths = paths;
     draft.keep(&raw const RESOLVED_BY_TASK, current_tid());
@@ -116,10 +171,20 @@ pub(crate) fn found(exit: &Exit) -> Option<&'static Resolved> {
 /// Appends what the call's text in this place led to, if that was found.
 #[inline(always)]
 pub(crate) fn append(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
+    let flags = resolved.paths.get(place)?.flags;
+    if flags & RESOLVED == 0 { None } else { copy(draft, resolved, place) }
+}
+
+/// Appends the text in this place, if it is none that led somewhere.
+#[inline(always)]
+pub(crate) fn append_text(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
+    let flags = resolved.paths.get(place)?.flags;
+    if flags & RESOLVED != 0 { None } else { copy(draft, resolved, place) }
+}
+
+#[inline(always)]
+fn copy(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
     let Part { len, flags } = *resolved.paths.get(place)?;
-    if flags & RESOLVED == 0 {
-        return None;
-    }
     let before = if place == 0 { 0 } else { resolved.paths[0].len };
     let start = draft.len();
     // SAFETY: in bounds, as the first path is no longer than that.

@@ -10,7 +10,7 @@ use sensor::event::connect::{Connect, Peer};
 use sensor::event::detail::Detail;
 use sensor::event::names::Names;
 use sensor::event::process::{Process, ProcessId, ProcessTable, Program, Strings};
-use sensor::event::{Event, Thread, Turn};
+use sensor::event::{Event, Since, Thread, Turn};
 use sensor::rules::Ruleset;
 use sensor::rules::load;
 use sensor::rules::program::Scratch;
@@ -112,6 +112,7 @@ impl Bench {
             number: u64::from(number) + 1,
             time_ns: 1_800_000_000_000_000_000,
             boot_ns: 1_000_000_000_000,
+            since: Since::default(),
             thread: Thread { tid: 30, vpid: 30, ..Thread::default() },
             process: &self.process,
             processes: &self.table,

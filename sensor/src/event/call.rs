@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use sensor_common::call::{COMPAT, HAS_FILE, NONE, RESULT, Row, TEXTS, WORKING_DIRECTORY, What};
+use sensor_common::call::{
+    COMPAT, HAS_FILE, IO_URING, NONE, RESULT, Row, TEXTS, WORKING_DIRECTORY, What,
+};
 use sensor_common::exec::FileId;
 use sensor_common::path::{DELETED, RESOLVED, TRUNCATED};
 
@@ -24,6 +26,9 @@ pub struct Call<'a> {
     pub data: &'a [u8],
     /// It came through the 32-bit table.
     pub compat: bool,
+    /// `io_uring` did it, and no system call: texts of paths are not known, and after a failure neither is
+    /// where they led to.
+    pub is_io_uring: bool,
 }
 
 /// What a descriptor stands for.
@@ -59,6 +64,7 @@ pub struct Parts<'a> {
 impl<'a> Call<'a> {
     pub fn new(record: &sensor_common::call::Call, row: &'static Row, parts: &Parts<'a>) -> Self {
         let plan = row.plan(0);
+        let is_io_uring = record.flags & IO_URING != 0;
         let address = socket::Address::parse(parts.address);
         let file = file(record, row, parts.file_path, address.as_ref());
         // Where a change of the working directory led to.
@@ -75,6 +81,9 @@ impl<'a> Call<'a> {
             if record.bases[place].flags & RESOLVED != 0 {
                 return Text { passed, path: Cow::Owned(base) };
             }
+            if is_io_uring {
+                return Text::default();
+            }
             Text { passed, path: rooted(&base, passed) }
         };
         let texts = [text(0), text(1), text(2)];
@@ -86,6 +95,7 @@ impl<'a> Call<'a> {
             address,
             data: parts.data,
             compat: record.flags & COMPAT != 0,
+            is_io_uring,
         }
     }
 

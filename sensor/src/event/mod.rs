@@ -37,6 +37,7 @@ pub struct Event<'a> {
     pub time_ns: i64,
     /// Nanoseconds since boot.
     pub boot_ns: u64,
+    pub since: Since,
     /// The thread and its credentials at the moment of the event.
     pub thread: Thread,
     /// The process; its ancestors are found through `processes`.
@@ -60,6 +61,14 @@ pub enum Turn {
     Early,
     /// It comes again.
     Late,
+}
+
+/// Nanoseconds between an event and others of this run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Since {
+    pub first_ns: u64,
+    /// The one before.
+    pub previous_ns: u64,
 }
 
 /// Who exactly acted, at the moment of the event.

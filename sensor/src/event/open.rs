@@ -9,6 +9,7 @@ use sensor_common::path::{BASE, DELETED, TRUNCATED};
 use crate::event::path::{absolute, from_components, unnamed};
 
 /// What was opened, and how.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Open<'a> {
     pub call: Call,
@@ -27,6 +28,8 @@ pub struct Open<'a> {
     pub dirfd: i32,
     /// Which file, when one was opened.
     pub file: Option<FileId>,
+    /// The file was not there before.
+    pub created: bool,
     /// The file has no name any more.
     pub deleted: bool,
     /// The path is longer or deeper than what a record carries.
@@ -62,6 +65,7 @@ impl<'a> Open<'a> {
             resolve: record.resolve,
             dirfd: record.dirfd,
             file: opened.then_some(record.file),
+            created: record.created(),
             deleted: record.path_flags & DELETED != 0,
             truncated: record.path_flags & TRUNCATED != 0,
             is_io_uring: record.is_io_uring(),

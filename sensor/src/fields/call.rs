@@ -39,6 +39,10 @@ pub fn text(event: &Event<'_>, call: &Call<'_>, name: &str, out: &mut Vec<u8>) -
             AT_FDCWD => out.extend_from_slice(b"AT_FDCWD"),
             fd => number(fd, out),
         },
+        What::Path { .. } if call.is_io_uring => match call.text(name) {
+            Some(text) => out.extend_from_slice(&text.path),
+            None => return false,
+        },
         What::Path { .. } | What::Text(_) => match call.text(name) {
             Some(text) => out.extend_from_slice(text.passed),
             None => return false,
@@ -59,6 +63,7 @@ pub fn raw<'a>(call: &'a Call<'a>, name: &str) -> Option<Value<'a>> {
         What::Fd(arg) | What::OtherFd(arg) | What::Directory(arg) => {
             Value::Number(int(call, arg).into())
         }
+        What::Path { .. } if call.is_io_uring => Value::Bytes(&call.text(name)?.path),
         What::Path { .. } | What::Text(_) => Value::Bytes(call.text(name)?.passed),
         What::Data { .. } | What::Message(_) => Value::Bytes(call.data),
         What::WorkingDirectory => Value::Bytes(&call.file.as_ref()?.path),

@@ -25,9 +25,9 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.rawtime", Time(nanoseconds), "Nanoseconds since the epoch."),
     Field::new("evt.rawtime.s", Time(|e| nanoseconds(e).map(|ns| ns / SECOND)), "Whole seconds since the epoch."),
     Field::new("evt.rawtime.ns", Time(|e| nanoseconds(e).map(|ns| ns % SECOND)), "Nanoseconds of `evt.rawtime` within its second."),
-    Field::new("evt.reltime", Missing(Type::Duration), "Nanoseconds since the first event."),
-    Field::new("evt.reltime.s", Missing(Type::Duration), "Whole seconds since the first event."),
-    Field::new("evt.reltime.ns", Missing(Type::Duration), "Nanoseconds of `evt.reltime` within its second."),
+    Field::new("evt.reltime", Duration(|e| Some(e.since.first_ns)), "Nanoseconds since the first event that the kernel let pass (`rules.pushdown`)."),
+    Field::new("evt.reltime.s", Duration(|e| Some(e.since.first_ns / SECOND)), "Whole seconds since the first event."),
+    Field::new("evt.reltime.ns", Duration(|e| Some(e.since.first_ns % SECOND)), "Nanoseconds of `evt.reltime` within its second."),
     Field::new("evt.pluginname", Missing(Type::Text), "Name of the plugin that made the event."),
     Field::new("evt.plugininfo", Missing(Type::Text), "Summary of a plugin's event."),
     Field::new("evt.source", Str(|_| Some(b"syscall")), "Source of the event: always `syscall`."),
@@ -38,9 +38,9 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.latency.s", Duration(|_| Some(0)), "Always 0."),
     Field::new("evt.latency.ns", Duration(|_| Some(0)), "Always 0."),
     Field::new("evt.latency.human", Str(|_| Some(b"0ns")), "Always `0ns`."),
-    Field::new("evt.deltatime", Missing(Type::Duration), "Nanoseconds since the event before."),
-    Field::new("evt.deltatime.s", Missing(Type::Duration), "Whole seconds since the event before."),
-    Field::new("evt.deltatime.ns", Missing(Type::Duration), "Nanoseconds of `evt.deltatime` within its second."),
+    Field::new("evt.deltatime", Duration(|e| Some(e.since.previous_ns)), "Nanoseconds since the event before, of those that the kernel let pass."),
+    Field::new("evt.deltatime.s", Duration(|e| Some(e.since.previous_ns / SECOND)), "Whole seconds since the event before."),
+    Field::new("evt.deltatime.ns", Duration(|e| Some(e.since.previous_ns % SECOND)), "Nanoseconds of `evt.deltatime` within its second."),
     Field::new("evt.dir", Str(|_| Some(b"<")), "Always `<`: there are only exit events. Deprecated."),
     Field::new("evt.type", Str(|e| Some(e.detail.event_type().as_bytes())), "Name of the event: the system call's name where there is one."),
     Field::new("evt.type.is", KeyedUint32(is_type), "1 for events of this type: `evt.type.is.open`.").with(Dotted),
@@ -78,13 +78,14 @@ pub const FIELDS: &[Field] = &[
     Field::new("evt.is_open_write", Bool(|e| Some(opened(e, writes))), "True when a file was opened for writing."),
     Field::new("evt.is_open_exec", Bool(|e| Some(creates_executable(e))), "True when the open may create a file with execute permission."),
     Field::new("evt.is_io_uring", Bool(|e| Some(is_io_uring(e))), "True when `io_uring` did it, and no system call."),
-    Field::new("evt.is_open_create", Missing(Type::Bool), "True when the open created the file."),
+    Field::new("evt.is_open_create", Bool(|e| Some(matches!(&e.detail, Detail::Open(open) if open.created))), "True when the open created the file."),
 ];
 
 fn is_io_uring(event: &Event<'_>) -> bool {
     match &event.detail {
         Detail::Open(open) => open.is_io_uring,
         Detail::Connect(connect) => connect.is_io_uring,
+        Detail::Call(call) => call.is_io_uring,
         _ => false,
     }
 }

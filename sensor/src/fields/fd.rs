@@ -279,6 +279,7 @@ fn name_changed(event: &Event<'_>) -> Option<bool> {
 fn raw_name<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
     match &event.detail {
         Detail::Open(open) => (!open.is_io_uring).then_some(open.text),
+        Detail::Call(call) if call.is_io_uring => None,
         Detail::Call(call) => call.paths().next().map(|path| path.passed),
         _ => None,
     }

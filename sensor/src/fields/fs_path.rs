@@ -16,7 +16,7 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "fs.path.sourceraw",
-        Str(|e| pair(e).map(|(source, _)| source.passed)),
+        Str(|e| passed_pair(e).map(|(source, _)| source.passed)),
         "Source path as it was passed.",
     ),
     Field::new(
@@ -26,7 +26,7 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::new(
         "fs.path.targetraw",
-        Str(|e| pair(e).map(|(_, target)| target.passed)),
+        Str(|e| passed_pair(e).map(|(_, target)| target.passed)),
         "Target path as it was passed.",
     ),
 ];
@@ -42,6 +42,7 @@ fn path<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
 fn text<'a>(event: &'a Event<'a>) -> Option<&'a [u8]> {
     match &event.detail {
         Detail::Open(open) => Some(open.text),
+        Detail::Call(call) if call.is_io_uring => None,
         Detail::Call(call) => single(call).map(|path| path.passed),
         _ => None,
     }
@@ -63,6 +64,11 @@ fn pair<'a>(event: &'a Event<'a>) -> Option<(&'a Text<'a>, &'a Text<'a>)> {
         None if is_symlink(call) => Some((call.text("target")?, first)),
         None => None,
     }
+}
+
+/// The same as they were passed, which `io_uring` does not tell.
+fn passed_pair<'a>(event: &'a Event<'a>) -> Option<(&'a Text<'a>, &'a Text<'a>)> {
+    pair(event).filter(|_| !matches!(&event.detail, Detail::Call(call) if call.is_io_uring))
 }
 
 fn is_symlink(call: &Call<'_>) -> bool {

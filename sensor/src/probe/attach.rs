@@ -72,6 +72,8 @@ impl Probes {
                 Gives::Records(kind) => wanted.has(kind),
                 Gives::Waits => wanted.run_queue,
                 Gives::Paths => wanted.has_paths(),
+                Gives::LookUps => wanted.has_lookups(),
+                Gives::Requests(calls) => calls.iter().any(|name| wanted.has_call_named(name)),
             };
             match (is_wanted, &self.outcomes[index].state) {
                 (true, State::Off) => {

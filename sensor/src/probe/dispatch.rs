@@ -6,7 +6,7 @@ use aya::maps::{Array, ProgramArray};
 use aya::programs::ProgramFd;
 use aya::{Btf, Ebpf};
 use sensor_common::call::table::CALLS;
-use sensor_common::call::{Plan, Shape};
+use sensor_common::call::{LOOKS_UP, Plan, Shape, WANTED};
 use sensor_common::syscall::Syscall;
 
 use super::attach::attach_program;
@@ -128,8 +128,15 @@ impl Dispatcher {
                 programs.push((native, entry, program.fd()?.try_clone()?));
             }
         }
+        let kept = |number: &u32| programs.iter().any(|(native, ..)| native == number);
         if let Some(map) = ebpf.map_mut("PLANS") {
             let mut plans = Array::<_, Wire<Plan>>::try_from(map)?;
+            for number in self.filled.iter().filter(|number| !kept(number)) {
+                // What else is there stays right for a program that is reading it.
+                let mut plan = plans.get(number, 0)?.0;
+                plan.flags &= !(WANTED | LOOKS_UP);
+                plans.set(*number, Wire(plan), 0)?;
+            }
             for (native, entry, _) in &programs {
                 if let Some(plan) = entry.plan {
                     plans.set(*native, Wire(plan), 0)?;
@@ -150,7 +157,6 @@ impl Dispatcher {
             for (native, _, program) in &programs {
                 table.set(*native, program, 0)?;
             }
-            let kept = |number: &u32| programs.iter().any(|(native, ..)| native == number);
             for number in self.filled.iter().filter(|number| !kept(number)) {
                 table.clear_index(number)?;
             }

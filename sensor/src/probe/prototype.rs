@@ -92,6 +92,36 @@ pub const PROTOTYPES: &[Prototype] = &[
         between: "",
         newest: "int io_fixed_fd_install(struct io_kiocb *req, unsigned int issue_flags, struct file *file, unsigned int file_slot)",
     },
+    Prototype {
+        place: Place::Function("io_unlinkat"),
+        oldest: "",
+        between: "",
+        newest: "int io_unlinkat(struct io_kiocb *req, unsigned int issue_flags)",
+    },
+    Prototype {
+        place: Place::Function("io_renameat"),
+        oldest: "",
+        between: "",
+        newest: "int io_renameat(struct io_kiocb *req, unsigned int issue_flags)",
+    },
+    Prototype {
+        place: Place::Function("io_mkdirat"),
+        oldest: "",
+        between: "",
+        newest: "int io_mkdirat(struct io_kiocb *req, unsigned int issue_flags)",
+    },
+    Prototype {
+        place: Place::Function("io_symlinkat"),
+        oldest: "",
+        between: "",
+        newest: "int io_symlinkat(struct io_kiocb *req, unsigned int issue_flags)",
+    },
+    Prototype {
+        place: Place::Function("io_linkat"),
+        oldest: "",
+        between: "",
+        newest: "int io_linkat(struct io_kiocb *req, unsigned int issue_flags)",
+    },
     // The oldest kernel does not say which request it is; the first argument became typed in 6.1.
     Prototype {
         place: Place::Tracepoint("io_uring_complete"),
@@ -158,6 +188,16 @@ pub const PROTOTYPES: &[Prototype] = &[
         "security_sb_pivotroot",
         "int security_sb_pivotroot(const struct path *old_path, const struct path *new_path)",
     ),
+    function(
+        "file_open_name",
+        "struct file *file_open_name(struct filename *name, int flags, umode_t mode)",
+    ),
+    Prototype {
+        place: Place::Function("filename_lookup"),
+        oldest: "int filename_lookup(int dfd, struct filename *name, unsigned int flags, struct path *path, struct path *root)",
+        between: "",
+        newest: "int filename_lookup(int dfd, struct filename *name, unsigned int flags, struct path *path, const struct path *root)",
+    },
     function("commit_creds", "int commit_creds(struct cred *new)"),
     Prototype {
         place: Place::SystemCall,

@@ -27,6 +27,10 @@ pub enum Gives {
     Waits,
     /// What the paths of system calls lead to, for their records.
     Paths,
+    /// The same for calls of which only the look-up itself says so.
+    LookUps,
+    /// Records of what `io_uring` does as these calls would.
+    Requests(&'static [&'static str]),
 }
 
 /// One way to hook a probe: all of its programs, or none.
@@ -245,6 +249,20 @@ pub const PROBES: &[Probe] = &[
         ],
     },
     Probe {
+        name: "io_uring_call",
+        gives: Gives::Requests(&["unlinkat", "renameat2", "mkdirat", "symlinkat", "linkat"]),
+        ways: &[Way {
+            hook: "fexit",
+            programs: &[
+                fexit_of("io_unlinkat_fexit", "io_unlinkat"),
+                fexit_of("io_renameat_fexit", "io_renameat"),
+                fexit_of("io_mkdirat_fexit", "io_mkdirat"),
+                fexit_of("io_symlinkat_fexit", "io_symlinkat"),
+                fexit_of("io_linkat_fexit", "io_linkat"),
+            ],
+        }],
+    },
+    Probe {
         name: "call",
         gives: Gives::Records(Kind::Call),
         ways: &[
@@ -290,9 +308,18 @@ pub const PROBES: &[Probe] = &[
                     fentry("path_umount_fentry", "security_sb_umount"),
                     fentry("path_move_mount_fentry", "security_move_mount"),
                     fentry("path_pivot_root_fentry", "security_sb_pivotroot"),
+                    fexit_of("path_open_fexit", "file_open_name"),
                 ],
             },
             // The passed text made absolute, by the programs of `call`: links in it are not followed.
+            Way { hook: "text", programs: &[] },
+        ],
+    },
+    Probe {
+        name: "lookup",
+        gives: Gives::LookUps,
+        ways: &[
+            Way { hook: "fexit", programs: &[fexit_of("lookup_fexit", "filename_lookup")] },
             Way { hook: "text", programs: &[] },
         ],
     },

@@ -82,15 +82,25 @@ impl Wanted {
         self.kinds & kind.bit() != 0
     }
 
-    /// Whether some call is wanted that passes a path to something that it changes. Those that open
-    /// something say themselves where the path led to, and of executions only those that fail are calls.
+    /// Whether some call is wanted that passes a path to something that it changes, of which a security
+    /// module is told. Of executions only those that fail are calls.
     pub fn has_paths(&self) -> bool {
         CALLS.iter().enumerate().any(|(row, call)| {
             let plan = call.plan(0);
             let passes_path = plan.bases.iter().any(|base| *base != NONE);
             let changes = plan.fd == NONE && call.filter != Filter::Failed;
-            passes_path && changes && self.has_call(row)
+            passes_path && changes && !call.looks_up() && self.has_call(row)
         })
+    }
+
+    /// Whether some call is wanted that is about what it looks up, of which no security module is told.
+    pub fn has_lookups(&self) -> bool {
+        CALLS.iter().enumerate().any(|(row, call)| call.looks_up() && self.has_call(row))
+    }
+
+    /// Whether the call of this name is wanted.
+    pub fn has_call_named(&self, name: &str) -> bool {
+        CALLS.iter().position(|row| row.name == name).is_some_and(|row| self.has_call(row))
     }
 
     /// Whether the row with this index is wanted.
@@ -116,8 +126,10 @@ mod tests {
             .collect();
         assert_eq!(rows, ["recvmmsg"]);
         assert!(!wanted.has_paths() && !Wanted::identity().has_paths());
+        assert!(wanted.add_call("fspick") && wanted.has_lookups() && !wanted.has_paths());
         assert!(wanted.add_call("unlink") && wanted.has_paths());
         assert!(wanted.has(Kind::Call));
+        assert!(wanted.has_call_named("fspick") && !wanted.has_call_named("mkdir"));
         let all = Wanted::everything();
         assert!((0..CALLS.len()).all(|row| all.has_call(row)) && !all.has(Kind::Sample));
     }
