@@ -191,6 +191,11 @@ impl Pipeline {
         self.cgroups.tidy(self.now_boot_ns);
     }
 
+    /// Names that made room for others, by what they are of.
+    pub fn names_evicted(&self) -> [(&'static str, u64); 2] {
+        self.names.evicted()
+    }
+
     /// Nanoseconds since the epoch of a record's time.
     pub fn wall_ns(&self, boot_ns: u64) -> i64 {
         boot_ns.cast_signed().wrapping_add(self.clock_offset_ns)

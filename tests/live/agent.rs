@@ -117,6 +117,8 @@ fn it_is_ready_when_it_has_seen_itself() {
     assert!(metrics.contains("sensor_probe_state{probe=\"exec\""), "{metrics}");
     assert!(metrics.contains("sensor_ring_size_bytes 8388608"), "{metrics}");
     assert!(metrics.contains("sensor_ring_unread_bytes "), "{metrics}");
+    assert!(metrics.contains("sensor_processes_evicted_total 0\n"), "{metrics}");
+    assert!(!metrics.contains("sensor_processes_known 0\n"), "{metrics}");
     assert!(sensor.stop().status.success());
 }
 

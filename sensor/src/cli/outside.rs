@@ -177,6 +177,10 @@ pub(super) fn tables_of(pipeline: &Pipeline) -> snapshot::Tables {
         cgroups: pipeline.cgroups.counts(),
         known_containers: known_containers as u64,
         unasked,
+        processes: pipeline.processes.len() as u64,
+        processes_evicted: pipeline.processes.evicted,
+        unknown_process: pipeline.tally.unknown_process,
+        names_evicted: pipeline.names_evicted(),
         held: pipeline.hold.counts.held,
         overflowed: pipeline.hold.counts.overflowed,
     }

@@ -96,6 +96,11 @@ impl Names {
         }
     }
 
+    /// Containers whose users, and addresses whose names, made room for others.
+    pub fn evicted(&self) -> [(&'static str, u64); 2] {
+        [("users", self.users.evicted), ("hosts", self.hosts.evicted)]
+    }
+
     pub fn user(&self, place: &str, uid: u32) -> Option<&User> {
         self.users.get(place)?.by_uid.get(&uid)
     }
@@ -126,11 +131,12 @@ fn number(text: &[u8]) -> Option<u32> {
 struct Bounded<K, V, const MAX: usize> {
     entries: HashMap<K, V>,
     order: VecDeque<K>,
+    evicted: u64,
 }
 
 impl<K, V, const MAX: usize> Default for Bounded<K, V, MAX> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), order: VecDeque::new() }
+        Self { entries: HashMap::new(), order: VecDeque::new(), evicted: 0 }
     }
 }
 
@@ -143,6 +149,7 @@ impl<K: std::hash::Hash + Eq + Clone, V, const MAX: usize> Bounded<K, V, MAX> {
             && let Some(oldest) = self.order.pop_front()
         {
             self.entries.remove(&oldest);
+            self.evicted += 1;
         }
     }
 
@@ -182,6 +189,7 @@ mod tests {
         for n in 0..HOSTS_MAX + 5 {
             names.learn_host(format!("host{n}").as_bytes(), &[address(n)]);
         }
+        assert_eq!(names.evicted(), [("users", 0), ("hosts", 5)]);
         assert_eq!(names.host(address(4)), None);
         assert_eq!(names.host(address(5)), Some(b"host5".as_slice()));
     }

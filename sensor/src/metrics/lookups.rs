@@ -41,6 +41,44 @@ pub(crate) const FAMILIES: &[Family] = &[
         }),
     },
     Family {
+        name: "sensor_processes_known",
+        unit: None,
+        help: "Processes of which something is remembered, those that ended a moment ago included",
+        labels: &[],
+        read: Read::Gauge(|scrape, series| {
+            series.add([], number(scrape.snapshot.tables.processes));
+        }),
+    },
+    Family {
+        name: "sensor_processes_evicted",
+        unit: None,
+        help: "Processes that were forgotten because there were too many; they are looked up again",
+        labels: &[],
+        read: Read::Counter(|scrape, series| {
+            series.add([], scrape.snapshot.tables.processes_evicted);
+        }),
+    },
+    Family {
+        name: "sensor_processes_unknown",
+        unit: None,
+        help: "Events of processes of which nothing was known and that had ended before they could be looked up",
+        labels: &[],
+        read: Read::Counter(|scrape, series| {
+            series.add([], scrape.snapshot.tables.unknown_process);
+        }),
+    },
+    Family {
+        name: "sensor_names_evicted",
+        unit: None,
+        help: "Names that were forgotten because there were too many: the users of containers, and hosts",
+        labels: &["of"],
+        read: Read::Counter(|scrape, series| {
+            for (of, count) in scrape.snapshot.tables.names_evicted {
+                series.add([of], count);
+            }
+        }),
+    },
+    Family {
         name: "sensor_containers_known",
         unit: None,
         help: "Containers of which something is remembered, those that ended a moment ago included",

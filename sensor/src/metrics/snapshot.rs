@@ -90,6 +90,13 @@ pub struct Tables {
     pub known_containers: u64,
     /// Containers that could not be asked about, because too many others were to be.
     pub unasked: u64,
+    /// Processes that are known, and those that were forgotten because there were too many.
+    pub processes: u64,
+    pub processes_evicted: u64,
+    /// Events of processes that neither the table nor /proc knew.
+    pub unknown_process: u64,
+    /// Names that were forgotten because there were too many, by what they are of.
+    pub names_evicted: [(&'static str, u64); 2],
     /// Events that waited for what was being asked about their container.
     pub held: u64,
     /// Events that did not wait, because too many others did.
