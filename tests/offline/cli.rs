@@ -1,11 +1,14 @@
 //! Wrong input through the program: one clear sentence, the right exit code, never a backtrace.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 const FAILED: i32 = 1;
@@ -190,6 +193,44 @@ fn without_root_the_way_to_it_is_said() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(FAILED), "{said}");
     assert!(said.contains("fix: run it with sudo"), "{said}");
+}
+
+#[test]
+fn doctor_says_of_each_runtime_s_socket_whether_it_answers() {
+    const NO_SUCH_CONTAINER: &[u8] =
+        b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\
+          Connection: close\r\n\r\n{\"message\":\"\"}";
+    let place = Place::new();
+    let path = |name: &str| place.0.path().join(name).to_str().unwrap().to_owned();
+    let listen = |name| UnixListener::bind(path(name)).unwrap();
+    let (answers, _silent) = (listen("answers"), listen("silent"));
+    drop(listen("left"));
+    // It ends with the program that asks.
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = answers.accept().unwrap();
+        stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(NO_SUCH_CONTAINER).unwrap();
+    });
+    let names = ["answers", "silent", "left", "nowhere"];
+    let sources = names.map(|name| format!("docker-socket={}", path(name))).join(",");
+    let output = place.run(&["doctor", "--json", "--source", &sources]);
+    server.join().unwrap();
+    assert_eq!(output.status.code(), Some(FAILED));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    for (name, expected, fix) in [
+        ("answers", " answers", None),
+        ("silent", " does not answer: no answer in time", Some("hangs")),
+        ("left", " does not answer: cannot connect: ", Some("remove a socket")),
+        ("nowhere", "there is no ", Some("containers.sources")),
+    ] {
+        let is_about = |check: &&Value| check["detail"].as_str().unwrap().contains(&path(name));
+        let check = checks.iter().find(is_about).unwrap();
+        let (said, told) = (check["detail"].as_str().unwrap(), check["fix"].as_str());
+        assert!(said.contains(expected), "{check}");
+        assert_eq!((check["ok"].as_bool(), told.is_some()), (Some(fix.is_none()), fix.is_some()));
+        assert!(fix.is_none_or(|fix| told.unwrap().contains(fix)), "{check}");
+    }
 }
 
 /// A command without any privilege, whoever runs the tests.

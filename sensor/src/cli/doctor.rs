@@ -8,9 +8,9 @@ use sensor_common::Kind;
 use serde::Serialize;
 
 use crate::attribution::cgroup::Hierarchy;
-use crate::cli::pushdown;
 use crate::cli::rules::RulesetArgs;
 use crate::cli::source::SourceArgs;
+use crate::cli::{engines, pushdown};
 use crate::probe::attach::{Outcome, State, attach};
 use crate::probe::load::Settings;
 use crate::probe::prototype::PROTOTYPES;
@@ -26,6 +26,7 @@ pub(super) fn doctor(source: &SourceArgs, rules: &RulesetArgs, json: bool) -> Re
         Err(code) => return Ok(code),
     };
     let mut report = examine(source.settings(None, &Wanted::default()));
+    report.checks.extend(engines::checks(&source.lookup)?);
     report.leaves_the_kernel = pushdown::rows(&ruleset);
     let mut out = io::stdout().lock();
     if json {
@@ -70,13 +71,13 @@ pub(super) fn reference() -> String {
 
 /// One thing that the sensor needs or would like.
 #[derive(Debug, Serialize)]
-struct Check {
-    name: &'static str,
-    ok: bool,
-    detail: String,
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) ok: bool,
+    pub(super) detail: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 /// One probe of the table.

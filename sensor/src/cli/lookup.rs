@@ -97,7 +97,7 @@ pub(super) fn start(source: &mut Source, settings: Settings, control: &Control) 
     Ok(runtime)
 }
 
-fn runtime() -> Result<Runtime> {
+pub(super) fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("sensor-io")

@@ -6,6 +6,7 @@
 mod compact;
 mod containers;
 mod doctor;
+mod engines;
 mod events;
 mod log;
 mod kept;

@@ -203,6 +203,18 @@ impl Pods {
         }
     }
 
+    /// Asks for the list once, to see whether the server answers.
+    pub(super) async fn examine(&self) {
+        let (changes, _nobody) = mpsc::channel(PODS_MAX);
+        let listed = match client(&self.access).await {
+            Ok(client) => self.list(&client, &changes).await,
+            Err(error) => Err(Failure::Refused(format!("{error:#}"))),
+        };
+        if let Err(failure) = listed {
+            self.server.settle::<()>(Err(failure));
+        }
+    }
+
     /// The version of the list.
     async fn list(
         &self,

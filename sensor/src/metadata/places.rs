@@ -58,6 +58,12 @@ impl Places {
         places
     }
 
+    /// The sockets among them.
+    pub fn sockets(&self) -> impl Iterator<Item = &String> {
+        let Self { docker_sockets, podman_sockets, containerd_sockets, cri_sockets, .. } = self;
+        [docker_sockets, podman_sockets, containerd_sockets, cri_sockets].into_iter().flatten()
+    }
+
     /// The usual ones and those of a list of `KIND=PATH`.
     pub fn with(more: &[String]) -> Result<Self, NoPlace> {
         let mut places = Self::usual();

@@ -5,6 +5,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinSet;
+
 use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
@@ -40,12 +42,7 @@ pub(super) struct Answer {
 }
 
 impl Sockets {
-    pub(super) fn new(
-        host: &Host,
-        places: &Places,
-        limits: Limits,
-        kubernetes: Option<Access>,
-    ) -> Self {
+    pub fn new(host: &Host, places: &Places, limits: Limits, kubernetes: Option<Access>) -> Self {
         let kinds = [
             (Kind::Docker, &places.docker_sockets),
             (Kind::Podman, &places.podman_sockets),
@@ -104,6 +101,34 @@ impl Sockets {
     pub fn report(&self) -> Vec<Report> {
         let server = self.pods.as_ref().map(|pods| pods.server.report());
         self.all().iter().map(|socket| socket.report()).chain(server).collect()
+    }
+
+    /// Asks every one that there may be, users' engines included, about a container that nobody has:
+    /// whoever says so answers. What it came to is in the report.
+    pub async fn examine(self: &Arc<Self>) {
+        let users = self.host.names("/run/user");
+        for user in users.iter().filter_map(|name| name.parse().ok()) {
+            self.of_user(user);
+        }
+        let nobodys = Wanted {
+            cgroup_id: 0,
+            cgroup_path: String::new(),
+            container_id: "0".repeat(64),
+            runtime: Runtime::Oci,
+            bundle: None,
+        };
+        let mut questions = JoinSet::new();
+        for socket in self.all() {
+            let wanted = nobodys.clone();
+            questions.spawn(async move {
+                socket.ask(question(&socket, &wanted)).await;
+            });
+        }
+        if let Some(pods) = &self.pods {
+            let pods = Arc::clone(pods);
+            questions.spawn(async move { pods.examine().await });
+        }
+        while questions.join_next().await.is_some() {}
     }
 
     /// How often something was left out because there was too much of it.

@@ -336,7 +336,7 @@ async fn questions_at_a_time_are_bounded() {
     let root = tempfile::tempdir().unwrap();
     let server = Server::start(root.path(), DOCKER, |_, stream| wait_for_end(&stream));
     let sockets = Arc::new(sockets_with(root.path(), impatient()));
-    let mut questions = tokio::task::JoinSet::new();
+    let mut questions = JoinSet::new();
     for _ in 0..50 {
         let sockets = Arc::clone(&sockets);
         questions.spawn(async move { sockets.find(&of_docker(), Runtime::Docker).await.is_down });
