@@ -208,7 +208,7 @@ fn doctor_says_of_each_runtime_s_socket_whether_it_answers() {
     // It ends with the program that asks.
     let server = std::thread::spawn(move || {
         let (mut stream, _) = answers.accept().unwrap();
-        stream.read(&mut [0; 4096]).unwrap();
+        let _request = stream.read(&mut [0; 4096]).unwrap();
         stream.write_all(NO_SUCH_CONTAINER).unwrap();
     });
     let names = ["answers", "silent", "left", "nowhere"];
