@@ -189,7 +189,8 @@ fn dots_in(word: u64) -> u64 {
     !((differing & LOW).wrapping_add(LOW) | differing | LOW)
 }
 
-/// Whether the current task's cgroup is a container's, if user space has said so.
+/// 0 where the current task's cgroup is no container's, if user space has said so. Who is in a
+/// container's may be its runtime still: of that nothing is known.
 #[inline(always)]
 fn contained() -> Option<i64> {
     // SAFETY: the value is copied at once.

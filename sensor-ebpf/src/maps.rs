@@ -84,7 +84,7 @@ pub(crate) static PATHS: LpmTrie<Behind<PathKey>, u64> =
 pub(crate) static NETWORKS: LpmTrie<Behind<NetworkKey>, u64> =
     LpmTrie::with_max_entries(filter::NETWORKS_MAX, 0);
 
-/// Cgroup id to whether it is a container's: the agent writes what will not change.
+/// Cgroup id to 0 where it is no container's: the agent writes what will not change.
 #[map]
 pub(crate) static CONTAINED: HashMap<u64, u8> = HashMap::with_max_entries(16_384, 0);
 

@@ -291,3 +291,40 @@ fn a_reload_changes_filters_without_losing_an_event() {
     assert!(seen <= OPENS && OPENS <= seen + missed, "{seen}: {:?}", ended.stderr.last());
     assert!(filtered(&ended.stderr) >= OPENS as u64, "{:?}", ended.stderr.last());
 }
+
+/// Who comes into a container's cgroup as its runtime is the host's still, and rules about the host
+/// want to know of it.
+#[test]
+fn a_runtime_in_a_container_s_cgroup_is_not_taken_for_the_container() {
+    // Longer than the agent takes to tell the kernel what a cgroup is.
+    const RUNTIME: &str = r#"
+        my ($group, $file) = @ARGV;
+        open my $procs, '>', "$group/cgroup.procs" or die $!;
+        print $procs $$; close $procs or die $!;
+        for my $number (1 .. 30) {
+            open my $read, '<', "$file.$number"; select(undef, undef, undef, 0.1);
+        }"#;
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = fs::canonicalize(temporary.path()).unwrap();
+    let file = directory.join("file");
+    let name = file.to_str().unwrap();
+    let condition = format!("container.id = host and fd.name startswith {name}");
+    let of_host =
+        format!("- rule: host\n  condition: evt.type in (open, openat) and {condition}\n");
+    let rules = rules(&directory, &of_host);
+    let cgroup = Cgroup::new("runtime");
+    let container = cgroup.path().join("docker").join("c0ffee00".repeat(8));
+    fs::create_dir_all(&container).unwrap();
+    let mut sensor = start(&cgroup, &[rules], true);
+    let mut runtime = cgroup.command("perl");
+    // Called runc.
+    let start = "exec { '/usr/bin/perl' } 'runc', @ARGV or die $!";
+    runtime.args(["-e", start, "--", "-e", RUNTIME, "--"]).args([&container, &file]);
+    assert!(runtime.status().unwrap().success());
+    for number in 1..=30 {
+        let of_this =
+            |alert: &Value| alert["output_fields"]["fd.name"] == format!("{name}.{number}");
+        sensor.wait_for(of_this);
+    }
+    assert!(sensor.stop().status.success());
+}

@@ -1,7 +1,7 @@
 //! The kernel's side of the rules' filters: written beside those in use, then taken into use by one
 //! word for each event type, so that no probe ever sees half of one.
 
-use std::collections::HashMap as Map;
+use std::collections::HashSet;
 use std::io;
 
 use aya::Pod;
@@ -44,7 +44,7 @@ pub struct Filters {
     rows: Content,
     stale: Vec<Content>,
     /// Cgroups that the kernel side knows.
-    known: Map<u64, bool>,
+    known: HashSet<u64>,
 }
 
 impl Filters {
@@ -64,7 +64,7 @@ impl Filters {
             first: 1,
             rows: Content::default(),
             stale: Vec::new(),
-            known: Map::new(),
+            known: HashSet::new(),
         })
     }
 
@@ -96,21 +96,20 @@ impl Filters {
         Ok(())
     }
 
-    /// Tells the kernel side which cgroups are containers', and which are not, for good.
+    /// Tells the kernel side which cgroups are no container's, for good. Of those that are it is told
+    /// nothing: who is in one may be the runtime on its way into the container, which is the host's.
     pub fn contain(&mut self, cgroups: impl Iterator<Item = (u64, bool)>) {
-        let wanted: Map<u64, bool> = cgroups.collect();
-        let gone: Vec<u64> =
-            self.known.keys().filter(|id| !wanted.contains_key(id)).copied().collect();
-        for id in gone {
+        let wanted: HashSet<u64> =
+            cgroups.filter(|(_, is_container)| !is_container).map(|(id, _)| id).collect();
+        for id in self.known.difference(&wanted) {
             // Not there is what it is to be.
-            drop(self.contained.remove(&id));
-            self.known.remove(&id);
+            drop(self.contained.remove(id));
         }
-        for (id, is_container) in wanted {
-            let is_known = self.known.get(&id) == Some(&is_container);
+        self.known.retain(|id| wanted.contains(id));
+        for id in wanted {
             // Of one that has no room nothing is known, so that its events pass.
-            if !is_known && self.contained.insert(id, u8::from(is_container), 0).is_ok() {
-                self.known.insert(id, is_container);
+            if !self.known.contains(&id) && self.contained.insert(id, 0, 0).is_ok() {
+                self.known.insert(id);
             }
         }
     }
