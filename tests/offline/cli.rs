@@ -220,7 +220,8 @@ fn doctor_says_of_each_runtime_s_socket_whether_it_answers() {
     let checks = report["checks"].as_array().unwrap();
     for (name, expected, fix) in [
         ("answers", " answers", None),
-        ("silent", " does not answer: no answer in time", Some("hangs")),
+        // On a busy machine the connection may be given up before the question is.
+        ("silent", " does not answer: ", Some("the engine's own log")),
         ("left", " does not answer: cannot connect: ", Some("remove a socket")),
         ("nowhere", "there is no ", Some("containers.sources")),
     ] {
