@@ -17,17 +17,16 @@ pub(crate) struct Exit {
     pub task: *const task_struct,
     pub regs: *const pt_regs,
     pub result: i64,
-    pub compat: bool,
 }
 
 impl Exit {
     #[inline(always)]
     pub(crate) fn new(regs: *const pt_regs, result: i64) -> Self {
         let task = current_task();
-        let compat = is_compat(task);
-        // A 32-bit result is an int: its sign is in bit 31.
-        let result = if compat { i64::from(result as i32) } else { result };
-        Self { task, regs: own_regs(regs), result, compat }
+        // A 32-bit result is an int: its sign is in bit 31. Without a branch, as in `compat`.
+        let unused = u32::from(is_compat(task)) * 32;
+        let result = result << unused >> unused;
+        Self { task, regs: own_regs(regs), result }
     }
 
     /// The system call that the current task is in, seen from a function that does its work and
@@ -35,21 +34,27 @@ impl Exit {
     #[inline(always)]
     pub(crate) fn inside(result: i32) -> Self {
         let task = current_task();
-        let compat = is_compat(task);
-        Self { task, regs: current_regs(), result: i64::from(result), compat }
+        Self { task, regs: current_regs(), result: i64::from(result) }
     }
 
     /// What the current task had done for it, outside of the system call that asks for it.
     #[inline(always)]
     pub(crate) fn elsewhere(result: i32) -> Self {
         let task = current_task();
-        Self { task, regs: core::ptr::null(), result: i64::from(result), compat: false }
+        Self { task, regs: core::ptr::null(), result: i64::from(result) }
     }
 
     /// The same, seen from the system call's own function, which returned this.
     #[inline(always)]
     pub(crate) fn of_call(result: i64) -> Self {
         Self::new(current_regs(), result)
+    }
+
+    /// Whether it came through the 32-bit table. Looked up each time: were it kept, the verifier would go
+    /// through all that follows once for either.
+    #[inline(always)]
+    pub(crate) fn compat(&self) -> bool {
+        is_compat(self.task)
     }
 
     /// Its number, in the table that it came through.
@@ -82,7 +87,7 @@ impl Exit {
     /// Argument 0 to 5.
     #[inline(always)]
     pub(crate) fn arg<const N: usize>(&self) -> u64 {
-        argument::<N>(self.regs, self.compat)
+        argument::<N>(self.regs, self.compat())
     }
 
     /// The open file behind a descriptor of the current task, or null.

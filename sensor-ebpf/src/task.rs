@@ -68,6 +68,15 @@ fn moment(header: &mut Header, cgroup_id: u64) {
     header.cpu = unsafe { bpf_get_smp_processor_id() };
 }
 
+/// The same number, of which the verifier knows no more than that it is below 1024. `task` is the
+/// current one.
+///
+/// No thread's id has a bit there: `PID_MAX_LIMIT` is 2²² (`include/linux/threads.h`, 5.10 to 7.2).
+#[inline(always)]
+pub(crate) fn forget(task: *const task_struct, number: u32) -> u32 {
+    number ^ own::task_pid(task) >> 22
+}
+
 /// What the current task is called.
 #[inline(always)]
 fn own_comm(task: *const task_struct) -> [u8; COMM_LEN] {

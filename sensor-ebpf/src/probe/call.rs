@@ -11,7 +11,7 @@ use sensor_common::call::{
 use sensor_common::connect::{AF_INET, AF_INET6};
 use sensor_common::filter::{Facts, Flags, Found, Look, Number};
 use sensor_common::path::PATH_MAX;
-use sensor_common::resolved::{PATHS, Resolved};
+use sensor_common::resolved::PATHS;
 
 use crate::filter::Asker;
 use crate::kernel::{file_path, fs_pwd, fs_root, path, task_fs};
@@ -40,7 +40,7 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     }
     let exit = Exit::new(ctx.arg(0), ctx.arg(1));
     // The dispatcher has looked the number up in the 32-bit table for the tail call only.
-    let number = if exit.compat { exit.native_number() } else { exit.number() };
+    let number = if exit.compat() { exit.native_number() } else { exit.number() };
     let Some(plan) = PLANS.get(number) else { return };
     if !passes(plan, &exit) {
         return;
@@ -51,36 +51,33 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     let facts = |asker| Called { asker, result: exit.result };
     let event = sensor_common::filter::of_call(plan.call);
     let has_paths = matches!(shape, Shape::Path | Shape::Paths);
-    let found = if has_paths { resolve::found(&exit) } else { None };
-    let draft = Draft::begin_if(Kind::Call, event, exit.task, facts);
-    let Some(mut draft) = draft else {
-        if found.is_some() {
-            resolve::forget();
-        }
-        return;
-    };
+    if let Some(mut draft) = Draft::begin_if(Kind::Call, event, exit.task, facts) {
+        fill(&mut draft, &exit, plan, shape);
+        draft.submit();
+    }
+    if has_paths {
+        resolve::forget();
+    }
+}
+
+#[inline(always)]
+fn fill(draft: &mut Draft, exit: &Exit, plan: &Plan, shape: Shape) {
     // SAFETY: `Call` is a record.
     let call = unsafe { draft.fixed::<Call>() };
-    start(call, &exit, plan);
+    start(call, exit, plan);
     if shape != Shape::Paths {
-        descriptor(&mut draft, &exit, plan);
+        descriptor(draft, exit, plan);
     }
     match shape {
         Shape::Plain => {}
-        Shape::Path => {
-            text(&mut draft, &exit, plan, 0, found);
-        }
+        Shape::Path => text(draft, exit, plan, 0),
         Shape::Paths => {
-            text(&mut draft, &exit, plan, 0, found);
-            text(&mut draft, &exit, plan, 1, found);
-            text(&mut draft, &exit, plan, 2, None);
+            text(draft, exit, plan, 0);
+            text(draft, exit, plan, 1);
+            text(draft, exit, plan, 2);
         }
-        Shape::Message => message(&mut draft, &exit, plan),
+        Shape::Message => message(draft, exit, plan),
     }
-    if found.is_some() {
-        resolve::forget();
-    }
-    draft.submit();
 }
 
 /// Whether the row's filter lets this call pass.
@@ -139,23 +136,18 @@ fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
         0,
     ];
     call.call = u32::from(plan.call);
-    call.flags = if exit.compat { COMPAT } else { 0 };
+    call.flags = if exit.compat() { COMPAT } else { 0 };
 }
 
 /// What the event's descriptor stands for.
 #[inline(always)]
 fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan) {
-    if plan.fd == NONE {
+    let is_unknown = plan.fd == WORKING_DIRECTORY && exit.result < 0;
+    if plan.fd == NONE || is_unknown {
         return;
     }
-    let mut part = Part::default();
-    if plan.fd == WORKING_DIRECTORY {
-        if exit.result < 0 {
-            return;
-        }
-        (part.len, part.flags) = crate::path::append(draft, fs_pwd(task_fs(exit.task)));
-        // SAFETY: `Call` is a record.
-        unsafe { draft.fixed::<Call>() }.flags |= HAS_FILE;
+    let path = if plan.fd == WORKING_DIRECTORY {
+        fs_pwd(task_fs(exit.task))
     } else {
         let file = exit.file(exit.numbered(plan.fd) as i32);
         if file.is_null() {
@@ -163,32 +155,43 @@ fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan) {
         }
         // SAFETY: `Call` is a record.
         let call = unsafe { draft.fixed::<Call>() };
-        call.flags |= HAS_FILE;
         crate::path::identify(&mut call.file, file);
         let sock = socket::of(file);
-        if sock.is_null() {
-            (part.len, part.flags) = crate::path::append(draft, file_path(file));
-        } else {
+        if !sock.is_null() {
             socket::fill(&mut call.socket, sock);
-            part.len = socket::append_unix(draft, sock);
+            let len = socket::append_unix(draft, sock);
+            return has_file(draft, Part { len, flags: 0 });
         }
-    }
-    // SAFETY: as above.
-    unsafe { draft.fixed::<Call>() }.file_path = part;
+        file_path(file)
+    };
+    let (len, flags) = crate::path::append(draft, path);
+    has_file(draft, Part { len, flags });
+}
+
+#[inline(always)]
+fn has_file(draft: &mut Draft, path: Part) {
+    // SAFETY: `Call` is a record.
+    let call = unsafe { draft.fixed::<Call>() };
+    call.flags |= HAS_FILE;
+    call.file_path = path;
 }
 
 /// The text in this place, after what it led to, or the directory that it is relative to; the third text is
 /// no path.
 #[inline(always)]
-fn text(draft: &mut Draft, exit: &Exit, plan: &Plan, place: usize, found: Option<&Resolved>) {
+fn text(draft: &mut Draft, exit: &Exit, plan: &Plan, place: usize) {
     if plan.texts[place] == NONE {
         return;
     }
     let at = exit.numbered(plan.texts[place]);
     let mut base = Part::default();
-    if let Some(part) = found.and_then(|found| resolve::append(draft, found, place)) {
+    if place >= PATHS {
+        // No path.
+    } else if let Some(found) = resolve::found(exit)
+        && let Some(part) = resolve::append(draft, found, place)
+    {
         base = part;
-    } else if place < PATHS && plan.bases[place] != NONE {
+    } else if plan.bases[place] != NONE {
         (base.len, base.flags) = crate::path::append(draft, directory(exit, plan.bases[place], at));
     }
     let len = draft.user_str::<PATH_MAX>(at as *const u8) as u32;
@@ -239,7 +242,7 @@ impl Message {
         }
         let at = exit.numbered(plan.data);
         let (mut header, mut vector) = ([0_u64; 3], [0_u64; 2]);
-        if exit.compat {
+        if exit.compat() {
             let (mut narrow, mut pair) = ([0_u32; 3], [0_u32; 2]);
             read_user(at, &mut narrow);
             read_user(u64::from(narrow[2]), &mut pair);

@@ -113,10 +113,10 @@ fn fails_before(result: i32, len: i32) -> bool {
 #[inline(always)]
 fn descriptor(exit: &Exit) -> Option<i32> {
     let number = exit.number();
-    if CONNECT.is(exit.compat, number) {
+    if CONNECT.is(exit.compat(), number) {
         return Some(exit.arg::<0>() as i32);
     }
-    if exit.compat && is_packed_connect(number, exit.regs) {
+    if exit.compat() && is_packed_connect(number, exit.regs) {
         let mut fd = 0;
         read_user(exit.arg::<1>(), &mut fd);
         return Some(fd);

@@ -92,7 +92,7 @@ pub(crate) fn commit_fentry(_ctx: FEntryContext) -> i32 {
     if current_wanted() {
         let exit = Exit::inside(0);
         let number = exit.number();
-        if Call::ALL.iter().any(|call| call.syscall().is(exit.compat, number)) {
+        if Call::ALL.iter().any(|call| call.syscall().is(exit.compat(), number)) {
             let mut before = Identity::default();
             identify(&mut before, task_cred(exit.task));
             // A full map forgets who was here longest ago; that record says that it does not know.
@@ -116,7 +116,7 @@ fn returned(exit: &Exit, call: Call, hooked: bool) {
         Call::Capset => asked(&mut arguments, exit.arg::<0>(), exit.arg::<1>()),
         Call::Setgroups => arguments[0] = exit.arg::<0>() & 0xffff_ffff,
         _ => {
-            let narrow = call.syscall().is_16(exit.compat, exit.number());
+            let narrow = call.syscall().is_16(exit.compat(), exit.number());
             let ids = call.ids();
             arguments[0] = id(exit.arg::<0>(), narrow);
             arguments[1] = if ids > 1 { id(exit.arg::<1>(), narrow) } else { 0 };

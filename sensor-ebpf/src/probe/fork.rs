@@ -43,7 +43,7 @@ fn try_fork(ctx: &impl Arguments) {
 fn called(exit: &Exit) -> (u32, u64) {
     const CLONE_VM: u64 = 0x100;
     const CLONE_VFORK: u64 = 0x4000;
-    let is = |call: Syscall| call.is(exit.compat, exit.number());
+    let is = |call: Syscall| call.is(exit.compat(), exit.number());
     if is(FORK) {
         return (Call::Fork as u32, 0);
     }

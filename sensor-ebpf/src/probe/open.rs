@@ -1,5 +1,5 @@
-//! Exit of open, openat, openat2 and creat: one program on the function that all of them call, or a
-//! program each, called by the dispatcher.
+//! Exit of open, openat, openat2 and creat: a program on the function that all of them call, or one that
+//! the dispatcher calls.
 //!
 //! `do_sys_openat2(int dfd, const char *filename, struct open_how *how)` → long or int, 5.10 to 7.2.
 //! `io_uring` does not pass there, nor does an openat2 whose `how` is refused before it is read.
@@ -14,10 +14,13 @@ use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
 use sensor_common::open::{CREATED, Call, Open};
 use sensor_common::path::{BASE, PATH_MAX};
-use sensor_common::syscall::{CREAT, OPEN, OPENAT, OPENAT2};
+use sensor_common::syscall::{CREAT, OPEN, OPENAT, OPENAT2, Syscall};
 
 use crate::filter::{Asker, Walk};
-use crate::kernel::{file, file_how, file_inode, file_path, fs_pwd, inode_mode, task_fs};
+use crate::kernel::{
+    file, file_how, file_inode, file_path, fs_pwd, inode_mode, path as kernel_path, task_fs,
+    task_struct,
+};
 use crate::path;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
@@ -31,10 +34,7 @@ const CREAT_FLAGS: u32 = 0o1101;
 /// The kernel adds it to the flags of every openat2 by itself, so there it says nothing.
 const O_LARGEFILE: u32 = 0o100_000;
 
-tracepoint!("sys_exit", open_btf, open_raw, |ctx| try_open(ctx, Call::Open));
-tracepoint!("sys_exit", openat_btf, openat_raw, |ctx| try_open(ctx, Call::Openat));
-tracepoint!("sys_exit", openat2_btf, openat2_raw, |ctx| try_open(ctx, Call::Openat2));
-tracepoint!("sys_exit", creat_btf, creat_raw, |ctx| try_open(ctx, Call::Creat));
+tracepoint!("sys_exit", open_btf, open_raw, try_open);
 
 /// `struct open_how`.
 #[derive(Clone, Copy, Default)]
@@ -46,10 +46,12 @@ struct How {
 }
 
 #[inline(always)]
-fn try_open(ctx: &impl Arguments, call: Call) {
+fn try_open(ctx: &impl Arguments) {
     if current_wanted() {
         let exit = Exit::new(ctx.arg(0), ctx.arg(1));
-        record(&exit, call, |how| read_user(exit.arg::<2>(), how));
+        if let Some(call) = called(&exit) {
+            record(&exit, call, |how| read_user(exit.arg::<2>(), how));
+        }
     }
 }
 
@@ -66,27 +68,53 @@ pub(crate) fn open_fexit(ctx: FExitContext) -> i32 {
 
 /// Which call it is, by its number in the native table or in the 32-bit one.
 #[inline(always)]
-fn called(exit: &Exit) -> Option<Call> {
+fn called(exit: &Exit) -> Option<Called> {
     let number = exit.number();
-    if OPENAT.is(exit.compat, number) {
-        return Some(Call::Openat);
+    let is = |call: Syscall| call.is(exit.compat(), number);
+    // What is opened most often comes first.
+    let call = if is(OPENAT) {
+        Call::Openat
+    } else if is(OPEN) {
+        Call::Open
+    } else if is(OPENAT2) {
+        Call::Openat2
+    } else if is(CREAT) {
+        Call::Creat
+    } else {
+        return None;
+    };
+    Some(Called { task: exit.task, call })
+}
+
+/// A [`Call`] of which the verifier never sees which one it is: it would go through all that follows once
+/// for each.
+#[derive(Clone, Copy)]
+struct Called {
+    task: *const task_struct,
+    call: Call,
+}
+
+impl Called {
+    /// Its number, which is also the index of its filter.
+    #[inline(always)]
+    fn number(&self) -> u32 {
+        const { assert!(filter::of_open(Call::Open) == Call::Open as u32) };
+        task::forget(self.task, self.call as u32)
     }
-    if OPEN.is(exit.compat, number) {
-        return Some(Call::Open);
+
+    #[inline(always)]
+    fn is(&self, call: Call) -> bool {
+        self.number() == call as u32
     }
-    if OPENAT2.is(exit.compat, number) {
-        return Some(Call::Openat2);
-    }
-    CREAT.is(exit.compat, number).then_some(Call::Creat)
 }
 
 #[inline(always)]
-fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
+fn record(exit: &Exit, call: Called, read_how: impl FnOnce(&mut How) -> bool) {
+    let event = call.number();
     let mut passed = Passed::new(exit, call, read_how);
-    let (event, known) = (filter::of_open(call), &mut passed);
+    let known = &mut passed;
     let draft = Draft::begin_if(Kind::Open, event, exit.task, move |asker| Opened {
         asker,
-        call,
         passed: known,
         walk: Walk::new(),
     });
@@ -95,29 +123,27 @@ fn record(exit: &Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) {
     let open = unsafe { draft.fixed::<Open>() };
     task::fill(&mut open.header, current_cgroup_id());
     open.result = exit.result;
-    open.call = call as u32;
+    open.call = call.number();
     (open.flags, open.mode) = (passed.flags(), passed.mode());
     (open.dirfd, open.resolve) = (passed.dirfd(), passed.how.resolve as u32);
 
-    let (path_len, path_flags) = if exit.result >= 0 {
-        let file = passed.file();
+    let file = passed.file();
+    let path = if file.is_null() {
+        zero(&mut open.file);
+        // Of a descriptor that another thread has closed already nothing is known.
+        if exit.result < 0 { base(exit, passed.dirfd()) } else { core::ptr::null() }
+    } else {
         path::identify(&mut open.file, file);
         open.call |= created(file);
-        path::append(&mut draft, file_path(file))
-    } else {
-        zero(&mut open.file);
-        let base = if passed.dirfd() == AT_FDCWD {
-            fs_pwd(task_fs(exit.task))
-        } else {
-            file_path(exit.file(passed.dirfd()))
-        };
-        let (len, flags) = path::append(&mut draft, base);
-        (len, flags | BASE)
+        file_path(file)
     };
+    let (path_len, path_flags) = path::append(&mut draft, path);
     let text_len = draft.user_str::<PATH_MAX>(passed.text()) as u32;
     // SAFETY: as above.
     let open = unsafe { draft.fixed::<Open>() };
-    (open.path_len, open.path_flags, open.text_len) = (path_len, path_flags, text_len);
+    let failed = open.result < 0;
+    (open.path_len, open.text_len) = (path_len, text_len);
+    open.path_flags = if failed { path_flags | BASE } else { path_flags };
     draft.submit();
 }
 
@@ -128,11 +154,20 @@ pub(crate) fn created(file: *const file) -> u32 {
     if file_how(file) & FMODE_CREATED != 0 { CREATED } else { 0 }
 }
 
+/// The directory that a path is relative to which was not opened.
+#[inline(always)]
+fn base(exit: &Exit, dirfd: i32) -> *const kernel_path {
+    if dirfd == AT_FDCWD {
+        return fs_pwd(task_fs(exit.task));
+    }
+    file_path(exit.file(dirfd))
+}
+
 /// The call's arguments and its file, each read when somebody asks for it: most opens end at a filter
 /// that asks for little.
 struct Passed<'a> {
     exit: &'a Exit,
-    call: Call,
+    call: Called,
     /// Of openat2, as the kernel used it; of the others there is none.
     how: How,
     file: *const file,
@@ -140,48 +175,54 @@ struct Passed<'a> {
 
 impl<'a> Passed<'a> {
     #[inline(always)]
-    fn new(exit: &'a Exit, call: Call, read_how: impl FnOnce(&mut How) -> bool) -> Self {
+    fn new(exit: &'a Exit, call: Called, read_how: impl FnOnce(&mut How) -> bool) -> Self {
         let mut how = How::default();
-        if call == Call::Openat2 {
+        if call.is(Call::Openat2) {
             read_how(&mut how);
         }
         Self { exit, call, how, file: core::ptr::null() }
     }
 
+    /// Whether there is no directory among the arguments.
+    #[inline(always)]
+    fn is_short(&self) -> bool {
+        self.call.is(Call::Open) || self.call.is(Call::Creat)
+    }
+
     /// Address of the path's text.
     #[inline(always)]
     fn text(&self) -> *const u8 {
-        (match self.call {
-            Call::Open | Call::Creat => self.exit.arg::<0>(),
-            Call::Openat | Call::Openat2 => self.exit.arg::<1>(),
-        }) as *const u8
+        (if self.is_short() { self.exit.arg::<0>() } else { self.exit.arg::<1>() }) as *const u8
     }
 
     #[inline(always)]
     fn dirfd(&self) -> i32 {
-        match self.call {
-            Call::Open | Call::Creat => AT_FDCWD,
-            Call::Openat | Call::Openat2 => self.exit.arg::<0>() as i32,
-        }
+        if self.is_short() { AT_FDCWD } else { self.exit.arg::<0>() as i32 }
     }
 
     #[inline(always)]
     fn flags(&self) -> u32 {
-        match self.call {
-            Call::Open => self.exit.arg::<1>() as u32,
-            Call::Openat => self.exit.arg::<2>() as u32,
-            Call::Creat => CREAT_FLAGS,
-            Call::Openat2 => self.how.flags as u32 & !O_LARGEFILE,
+        if self.call.is(Call::Openat) {
+            self.exit.arg::<2>() as u32
+        } else if self.call.is(Call::Open) {
+            self.exit.arg::<1>() as u32
+        } else if self.call.is(Call::Creat) {
+            CREAT_FLAGS
+        } else {
+            self.how.flags as u32 & !O_LARGEFILE
         }
     }
 
     #[inline(always)]
     fn mode(&self) -> u32 {
-        match self.call {
-            Call::Open => self.exit.arg::<2>() as u32,
-            Call::Openat => self.exit.arg::<3>() as u32,
-            Call::Creat => self.exit.arg::<1>() as u32,
-            Call::Openat2 => self.how.mode as u32,
+        if self.call.is(Call::Openat) {
+            self.exit.arg::<3>() as u32
+        } else if self.call.is(Call::Open) {
+            self.exit.arg::<2>() as u32
+        } else if self.call.is(Call::Creat) {
+            self.exit.arg::<1>() as u32
+        } else {
+            self.how.mode as u32
         }
     }
 
@@ -199,7 +240,6 @@ impl<'a> Passed<'a> {
 /// What its filter is told of an open.
 struct Opened<'a, 'b> {
     asker: Asker,
-    call: Call,
     passed: &'a mut Passed<'b>,
     walk: Walk,
 }
@@ -236,7 +276,7 @@ impl Facts for Opened<'_, '_> {
     fn flags(&mut self, flags: Flags) -> Option<u64> {
         match flags {
             // creat has none that rules see.
-            Flags::Open if self.call == Call::Creat => None,
+            Flags::Open if self.passed.call.is(Call::Creat) => None,
             Flags::Open => Some(self.passed.flags().into()),
             _ => self.asker.flags(flags),
         }

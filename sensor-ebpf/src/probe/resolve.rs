@@ -96,7 +96,7 @@ pub(crate) fn lookup_fexit(ctx: FExitContext) -> i32 {
 #[inline(always)]
 fn is_looked_up() -> bool {
     let exit = Exit::inside(0);
-    let number = if exit.compat { exit.native_number() } else { exit.number() };
+    let number = if exit.compat() { exit.native_number() } else { exit.number() };
     PLANS.get(number).is_some_and(|plan| plan.flags & LOOKS_UP != 0)
 }
 

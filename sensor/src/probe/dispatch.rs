@@ -36,7 +36,7 @@ struct Loaded {
 
 #[derive(Clone, Copy)]
 enum Handles {
-    One(Syscall),
+    Calls(&'static [Syscall]),
     Rows(Shape),
 }
 
@@ -52,7 +52,9 @@ impl Dispatcher {
     pub(super) fn add(&mut self, probe: &'static str, way: &Way) {
         for program in way.programs.iter().filter(|program| program.target.exists()) {
             let handles = match program.target {
-                Target::SyscallBtf(syscall) | Target::SyscallRaw(syscall) => Handles::One(syscall),
+                Target::SyscallBtf(syscalls) | Target::SyscallRaw(syscalls) => {
+                    Handles::Calls(syscalls)
+                }
                 Target::CallsBtf(shape) | Target::CallsRaw(shape) => Handles::Rows(shape),
                 _ => continue,
             };
@@ -100,8 +102,9 @@ impl Dispatcher {
         for loaded in &self.loaded {
             let program = loaded.program;
             match loaded.handles {
-                Handles::One(syscall) => {
-                    entries.push(Entry { program, syscall, plan: None });
+                Handles::Calls(syscalls) => {
+                    let entry = |&syscall| Entry { program, syscall, plan: None };
+                    entries.extend(syscalls.iter().map(entry));
                 }
                 Handles::Rows(shape) => {
                     let rows = (0_u16..).zip(CALLS).filter(|(index, row)| {

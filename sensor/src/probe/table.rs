@@ -74,8 +74,8 @@ pub enum Target {
     /// The same for the 32-bit table, which a kernel may be built without.
     CalledCompat(Option<&'static str>),
     /// Called by the dispatcher on `sys_exit`, by the numbers of both tables.
-    SyscallBtf(Syscall),
-    SyscallRaw(Syscall),
+    SyscallBtf(&'static [Syscall]),
+    SyscallRaw(&'static [Syscall]),
     /// Called by the dispatcher for every wanted row of this shape.
     CallsBtf(Shape),
     CallsRaw(Shape),
@@ -87,7 +87,9 @@ impl Target {
     /// Whether this architecture has it.
     pub fn exists(&self) -> bool {
         match self {
-            Self::SyscallBtf(syscall) | Self::SyscallRaw(syscall) => syscall.native.is_some(),
+            Self::SyscallBtf(syscalls) | Self::SyscallRaw(syscalls) => {
+                syscalls.iter().any(|syscall| syscall.native.is_some())
+            }
             Self::CalledCompat(function) => function.is_some(),
             Self::BtfTracepoint(_)
             | Self::RawTracepoint(_)
@@ -130,8 +132,8 @@ const fn called_compat(name: &'static str, function: Option<&'static str>) -> Pr
     Program { name, target: Target::CalledCompat(function) }
 }
 
-const fn syscall_btf(name: &'static str, syscall: Syscall) -> Program {
-    Program { name, target: Target::SyscallBtf(syscall) }
+const fn syscall_btf(name: &'static str, syscalls: &'static [Syscall]) -> Program {
+    Program { name, target: Target::SyscallBtf(syscalls) }
 }
 
 const fn calls_btf(name: &'static str, shape: Shape) -> Program {
@@ -142,8 +144,8 @@ const fn calls_raw(name: &'static str, shape: Shape) -> Program {
     Program { name, target: Target::CallsRaw(shape) }
 }
 
-const fn syscall_raw(name: &'static str, syscall: Syscall) -> Program {
-    Program { name, target: Target::SyscallRaw(syscall) }
+const fn syscall_raw(name: &'static str, syscalls: &'static [Syscall]) -> Program {
+    Program { name, target: Target::SyscallRaw(syscalls) }
 }
 
 /// The programs that hand system calls on; attached last, when the table behind them is filled.
@@ -190,21 +192,11 @@ pub const PROBES: &[Probe] = &[
             Way { hook: "fexit", programs: &[fexit("open_fexit", Function::DoSysOpenat2)] },
             Way {
                 hook: "tp_btf",
-                programs: &[
-                    syscall_btf("open_btf", OPEN),
-                    syscall_btf("openat_btf", OPENAT),
-                    syscall_btf("openat2_btf", OPENAT2),
-                    syscall_btf("creat_btf", CREAT),
-                ],
+                programs: &[syscall_btf("open_btf", &[OPEN, OPENAT, OPENAT2, CREAT])],
             },
             Way {
                 hook: "raw_tp",
-                programs: &[
-                    syscall_raw("open_raw", OPEN),
-                    syscall_raw("openat_raw", OPENAT),
-                    syscall_raw("openat2_raw", OPENAT2),
-                    syscall_raw("creat_raw", CREAT),
-                ],
+                programs: &[syscall_raw("open_raw", &[OPEN, OPENAT, OPENAT2, CREAT])],
             },
         ],
     },
@@ -219,8 +211,8 @@ pub const PROBES: &[Probe] = &[
                     fexit("connect_file_fexit", Function::SysConnectFile),
                 ],
             },
-            Way { hook: "tp_btf", programs: &[syscall_btf("connect_btf", CONNECT)] },
-            Way { hook: "raw_tp", programs: &[syscall_raw("connect_raw", CONNECT)] },
+            Way { hook: "tp_btf", programs: &[syscall_btf("connect_btf", &[CONNECT])] },
+            Way { hook: "raw_tp", programs: &[syscall_raw("connect_raw", &[CONNECT])] },
         ],
     },
     Probe {
@@ -349,31 +341,31 @@ pub const PROBES: &[Probe] = &[
             Way {
                 hook: "tp_btf",
                 programs: &[
-                    syscall_btf("setuid_btf", SETUID),
-                    syscall_btf("setgid_btf", SETGID),
-                    syscall_btf("setreuid_btf", SETREUID),
-                    syscall_btf("setregid_btf", SETREGID),
-                    syscall_btf("setresuid_btf", SETRESUID),
-                    syscall_btf("setresgid_btf", SETRESGID),
-                    syscall_btf("setfsuid_btf", SETFSUID),
-                    syscall_btf("setfsgid_btf", SETFSGID),
-                    syscall_btf("setgroups_btf", SETGROUPS),
-                    syscall_btf("capset_btf", CAPSET),
+                    syscall_btf("setuid_btf", &[SETUID]),
+                    syscall_btf("setgid_btf", &[SETGID]),
+                    syscall_btf("setreuid_btf", &[SETREUID]),
+                    syscall_btf("setregid_btf", &[SETREGID]),
+                    syscall_btf("setresuid_btf", &[SETRESUID]),
+                    syscall_btf("setresgid_btf", &[SETRESGID]),
+                    syscall_btf("setfsuid_btf", &[SETFSUID]),
+                    syscall_btf("setfsgid_btf", &[SETFSGID]),
+                    syscall_btf("setgroups_btf", &[SETGROUPS]),
+                    syscall_btf("capset_btf", &[CAPSET]),
                 ],
             },
             Way {
                 hook: "raw_tp",
                 programs: &[
-                    syscall_raw("setuid_raw", SETUID),
-                    syscall_raw("setgid_raw", SETGID),
-                    syscall_raw("setreuid_raw", SETREUID),
-                    syscall_raw("setregid_raw", SETREGID),
-                    syscall_raw("setresuid_raw", SETRESUID),
-                    syscall_raw("setresgid_raw", SETRESGID),
-                    syscall_raw("setfsuid_raw", SETFSUID),
-                    syscall_raw("setfsgid_raw", SETFSGID),
-                    syscall_raw("setgroups_raw", SETGROUPS),
-                    syscall_raw("capset_raw", CAPSET),
+                    syscall_raw("setuid_raw", &[SETUID]),
+                    syscall_raw("setgid_raw", &[SETGID]),
+                    syscall_raw("setreuid_raw", &[SETREUID]),
+                    syscall_raw("setregid_raw", &[SETREGID]),
+                    syscall_raw("setresuid_raw", &[SETRESUID]),
+                    syscall_raw("setresgid_raw", &[SETRESGID]),
+                    syscall_raw("setfsuid_raw", &[SETFSUID]),
+                    syscall_raw("setfsgid_raw", &[SETFSGID]),
+                    syscall_raw("setgroups_raw", &[SETGROUPS]),
+                    syscall_raw("capset_raw", &[CAPSET]),
                 ],
             },
         ],
