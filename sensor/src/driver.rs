@@ -205,11 +205,6 @@ impl Live {
         self.filters.replace(content)
     }
 
-    /// Tells the kernel side what the pipeline knows of cgroups for good.
-    pub fn contain(&mut self, pipeline: &Pipeline) {
-        self.filters.contain(pipeline.cgroups.settled());
-    }
-
     /// Whether everything is detached: what is counted now is all.
     pub fn is_over(&self) -> bool {
         self.probes.is_none()
@@ -231,6 +226,7 @@ impl Live {
             self.feed(&process, pipeline, stages);
         }
         self.converse(pipeline, stages);
+        self.filters.contain(pipeline.cgroups.settled());
     }
 
     /// Runs until a signal, or until the stages are done; then detaches and drains.
@@ -250,6 +246,10 @@ impl Live {
             if self.converse(pipeline, stages) || drained {
                 stages.drained();
             }
+            // Until the kernel side knows whose a cgroup is, all of its events come here.
+            for (id, is_container) in pipeline.cgroups.take_news() {
+                self.filters.tell(id, is_container);
+            }
             if control.take_reload() {
                 stages.reload();
             }
@@ -257,6 +257,7 @@ impl Live {
                 next_tick = Instant::now() + TICK;
                 self.synchronise_clock(pipeline, stages);
                 pipeline.tidy();
+                self.filters.contain(pipeline.cgroups.settled());
                 self.save();
                 stages.tick(pipeline, self);
             }

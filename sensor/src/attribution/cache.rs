@@ -26,6 +26,8 @@ const SCAN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often the state directories are asked about a cgroup that may be a container's.
 const LOOKS: u8 = 4;
+/// News that are kept until somebody asks.
+const NEWS_MAX: usize = 1024;
 
 /// Why events had no attribution, and what was given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub struct Cache {
     unknown: HashSet<u64>,
     /// Cgroups in which containers are that have none of their own.
     shared: HashSet<u64>,
+    /// Cgroups of which something else is true for good than before.
+    news: Vec<u64>,
     scan_interval: Duration,
     last_scan: Option<Instant>,
     entries_max: usize,
@@ -93,6 +97,7 @@ impl Default for Cache {
             containers: Containers::default(),
             unknown: HashSet::new(),
             shared: HashSet::new(),
+            news: Vec::new(),
             scan_interval: SCAN_INTERVAL,
             last_scan: None,
             entries_max: ENTRIES_MAX,
@@ -154,6 +159,7 @@ impl Cache {
         self.join(id, &mut attribution, made_ns);
         let attribution = Arc::new(attribution);
         self.entries.insert(id, Entry { attribution, made_ns, removed_ns: None, looks });
+        self.tell(id);
         if looks > 0 {
             self.look(id);
         }
@@ -190,6 +196,7 @@ impl Cache {
         self.entries.insert(id, Entry { attribution, made_ns: None, removed_ns: None, looks: 0 });
         // The kernel side can no longer tell by the cgroup whether it is a container's.
         self.shared.insert(cgroup_id);
+        self.tell(cgroup_id);
         Some(id)
     }
 
@@ -200,6 +207,7 @@ impl Cache {
         {
             self.containers.left(&entry.attribution);
         }
+        self.tell(id);
     }
 
     /// Makes sure that [`Self::get`] knows the cgroup of an event, if that can be known.
@@ -233,12 +241,29 @@ impl Cache {
     /// The cgroups that live of which it will not change whether they are a container's, and whether
     /// they are.
     pub fn settled(&self) -> impl Iterator<Item = (u64, bool)> {
-        let is_settled = |entry: &Entry| entry.attribution.container.is_some() || entry.looks == 0;
-        self.entries
-            .iter()
-            .filter(|(id, _)| !self.shared.contains(id) && !stands_for_a_monitor(**id))
-            .filter(move |(_, entry)| entry.removed_ns.is_none() && is_settled(entry))
-            .map(|(id, entry)| (*id, entry.attribution.container.is_some()))
+        self.entries.iter().filter_map(|(id, entry)| Some((*id, self.is_contained(*id, entry)?)))
+    }
+
+    /// What of that has changed since the last call, or is no longer so. Of what was too much to keep
+    /// [`Self::settled`] tells.
+    pub fn take_news(&mut self) -> Vec<(u64, Option<bool>)> {
+        let ids = std::mem::take(&mut self.news);
+        let now = |id: &u64| self.entries.get(id).and_then(|entry| self.is_contained(*id, entry));
+        ids.iter().map(|id| (*id, now(id))).collect()
+    }
+
+    /// Whether a cgroup is a container's, if that will not change.
+    fn is_contained(&self, id: u64, entry: &Entry) -> Option<bool> {
+        let is_container = entry.attribution.container.is_some();
+        let is_settled = entry.removed_ns.is_none() && (is_container || entry.looks == 0);
+        let is_alone = !self.shared.contains(&id) && !stands_for_a_monitor(id);
+        (is_settled && is_alone).then_some(is_container)
+    }
+
+    fn tell(&mut self, id: u64) {
+        if self.news.len() < NEWS_MAX {
+            self.news.push(id);
+        }
     }
 
     /// Containers that have no cgroup of their own.
@@ -323,6 +348,9 @@ impl Cache {
             self.join(id, Arc::make_mut(&mut attribution), made_ns);
         }
         self.entries.insert(id, Entry { attribution, made_ns, removed_ns, looks });
+        if looks == 0 {
+            self.tell(id);
+        }
     }
 
     /// Until somebody knows better, a container started when its first cgroup was made.

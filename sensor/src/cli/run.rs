@@ -327,7 +327,6 @@ impl Stages for Agent {
         self.count(&pipeline.tally);
         self.show(pipeline);
         self.take_reloaded(source);
-        source.contain(pipeline);
         self.tell_losses(pipeline, source);
         notify(State::Watchdog);
     }

@@ -101,16 +101,28 @@ impl Filters {
     pub fn contain(&mut self, cgroups: impl Iterator<Item = (u64, bool)>) {
         let wanted: HashSet<u64> =
             cgroups.filter(|(_, is_container)| !is_container).map(|(id, _)| id).collect();
-        for id in self.known.difference(&wanted) {
-            // Not there is what it is to be.
-            drop(self.contained.remove(id));
+        let gone: Vec<u64> = self.known.difference(&wanted).copied().collect();
+        for id in gone {
+            self.tell(id, None);
         }
-        self.known.retain(|id| wanted.contains(id));
         for id in wanted {
+            self.tell(id, Some(false));
+        }
+    }
+
+    /// The same of one cgroup; `None`: it is gone, or may be either.
+    pub fn tell(&mut self, id: u64, is_container: Option<bool>) {
+        let is_wanted = is_container == Some(false);
+        if self.known.contains(&id) == is_wanted {
+            return;
+        }
+        if !is_wanted {
+            // Not there is what it is to be.
+            drop(self.contained.remove(&id));
+            self.known.remove(&id);
+        } else if self.contained.insert(id, 0, 0).is_ok() {
             // Of one that has no room nothing is known, so that its events pass.
-            if !self.known.contains(&id) && self.contained.insert(id, 0, 0).is_ok() {
-                self.known.insert(id);
-            }
+            self.known.insert(id);
         }
     }
 

@@ -1,4 +1,4 @@
-use super::{Cache, Counts, GRACE_NS};
+use super::{Cache, Counts, GRACE_NS, LOOKS};
 use crate::attribution::Runtime;
 use crate::attribution::metadata::{Announcement, Details, Image, Metadata, Pod};
 use crate::attribution::state::StateDirectories;
@@ -40,6 +40,24 @@ fn a_full_cache_drops_the_dead_and_the_oldest_and_counts_them() {
     let ids: Vec<u64> = cache.snapshot().into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [11, 13, 14, 15]);
     assert_eq!(cache.counts().evicted, 2);
+}
+
+#[test]
+fn what_is_settled_is_told_as_soon_as_it_is() {
+    let mut cache = Cache { state: Some(StateDirectories::default()), ..Cache::default() };
+    cache.made(7, &format!("/docker/{ID}"), None);
+    cache.made(8, "/plain", None);
+    assert_eq!(cache.take_news(), [(7, Some(true)), (8, None)]);
+    // It may be that of a container whose runtime has not written its state yet.
+    for _ in 1..LOOKS {
+        assert_eq!(cache.take_news(), []);
+        cache.find(8);
+    }
+    assert_eq!(cache.take_news(), [(8, Some(false))]);
+    cache.removed(8, 1_000);
+    assert_eq!(cache.take_news(), [(8, None)]);
+    let settled: Vec<_> = cache.settled().collect();
+    assert_eq!(settled, [(7, true)]);
 }
 
 /// Looks for an id on this host's hierarchy; hosts without one have nothing to look at.
