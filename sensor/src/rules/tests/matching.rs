@@ -88,7 +88,7 @@ fn event_types_are_those_that_a_rule_can_match() {
     assert_eq!(wanted("evt.type = open and evt.num = 0"), Vec::<&str>::new());
     assert_eq!(
         wanted("evt.type startswith open"),
-        ["open", "openat", "openat2", "open_by_handle_at", "open_tree"]
+        ["open", "openat", "openat2", "open_by_handle_at", "open_tree", "open_tree_attr"]
     );
 }
 
