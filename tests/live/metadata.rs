@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
@@ -77,8 +78,10 @@ fn source(directory: &Path) -> String {
     format!("runc-root={}", directory.join("state").display())
 }
 
-/// The id of run number `number`, of 64 hexadecimal digits.
-fn id(number: usize) -> String {
+/// An id that no other container has, of 64 hexadecimal digits.
+fn id() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{:032x}{number:032x}", 0xc0ff_ee00_u128 + u128::from(std::process::id()))
 }
 
@@ -103,15 +106,16 @@ fn events_carry_id_name_and_image_from_the_first_on() {
     ];
     let mut sensor = Sensor::start(arguments);
     sensor.wait_for_message("watching");
-    for number in 0..COUNT {
-        let id = id(number);
+    for _ in 0..COUNT {
+        let id = id();
         let container = start(directory.path(), &cgroup, &id);
         // The shell's execution is the first event of the container's own.
         let first = sensor
             .wait_for(|event| event["container.full_id"] == *id && event["proc.name"] == "sh");
         assert_eq!(
             (&first["container.name"], &first["container.image"]),
-            (&id.into(), &IMAGE.into())
+            (&id.into(), &IMAGE.into()),
+            "{first}"
         );
         drop(container);
     }
@@ -141,7 +145,8 @@ fn a_rule_about_the_image_fires_and_a_replay_gives_the_same() {
         ["record", "--cgroup", cgroup.name(), "--source", &source, "--metadata-wait", PATIENCE];
     let mut sensor = Sensor::start(arguments.into_iter().chain([capture.to_str().unwrap()]));
     sensor.wait_for_message("recording");
-    let container = start(directory.path(), &cgroup, &id(0));
+    let id = id();
+    let container = start(directory.path(), &cgroup, &id);
     // What was told about the container is a record of its own.
     wait_for(|| {
         let recorded = fs::read(&capture).unwrap();
@@ -159,7 +164,7 @@ fn a_rule_about_the_image_fires_and_a_replay_gives_the_same() {
     let alerts = replay();
     let [alert] = alerts.as_slice() else { panic!("{alerts:#?}") };
     let alert: Value = serde_json::from_str(alert).unwrap();
-    assert_eq!(alert["output_fields"]["container.name"], id(0));
+    assert_eq!(alert["output_fields"]["container.name"], id);
     assert_eq!(alert["output_fields"]["container.image.tag"], "2");
     assert_eq!(replay(), alerts);
 }
