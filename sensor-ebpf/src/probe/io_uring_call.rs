@@ -79,15 +79,15 @@ fn record(plan: &Plan, result: i32, arguments: [i32; 5]) {
         (call.call, call.flags) = (u32::from(plan.call), IO_URING);
         if let Some(found) = found {
             for place in 0..PATHS {
-                let (base, text) = if plan.bases[place] == NONE {
-                    (None, resolve::append_text(&mut draft, found, place))
-                } else {
-                    (resolve::append(&mut draft, found, place), None)
-                };
+                let is_path = plan.bases[place] != NONE;
+                let part = resolve::append_if(&mut draft, found, place, is_path);
                 // SAFETY: as above.
                 let call = unsafe { draft.fixed::<Call>() };
-                call.bases[place] = base.unwrap_or_default();
-                call.texts[place] = text.unwrap_or_default();
+                if is_path {
+                    call.bases[place] = part;
+                } else {
+                    call.texts[place] = part;
+                }
             }
         }
         draft.submit();

@@ -16,7 +16,7 @@ use aya_ebpf::programs::{FEntryContext, FExitContext};
 use sensor_common::Kind;
 use sensor_common::call::{LOOKS_UP, Part};
 use sensor_common::path::{PATH_MAX, RESOLVED, TRUNCATED};
-use sensor_common::resolved::{ARGUMENTS, RESOLVED_MAX, Resolved};
+use sensor_common::resolved::{ARGUMENTS, PATHS, RESOLVED_MAX, Resolved};
 
 use crate::kernel::{Location, dentry, file, file_path, path, vfsmount, vfsmount_root};
 use crate::maps::{PLANS, RESOLVED_BY_TASK};
@@ -172,19 +172,28 @@ pub(crate) fn found(exit: &Exit) -> Option<&'static Resolved> {
 #[inline(always)]
 pub(crate) fn append(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
     let flags = resolved.paths.get(place)?.flags;
-    if flags & RESOLVED == 0 { None } else { copy(draft, resolved, place) }
+    if flags & RESOLVED == 0 { None } else { Some(copy(draft, resolved, place)) }
 }
 
-/// Appends the text in this place, if it is none that led somewhere.
+/// Appends what is in this place if it is what a path led to, or if it is a text: as asked; else nothing.
 #[inline(always)]
-pub(crate) fn append_text(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
-    let flags = resolved.paths.get(place)?.flags;
-    if flags & RESOLVED != 0 { None } else { copy(draft, resolved, place) }
+pub(crate) fn append_if(
+    draft: &mut Draft,
+    resolved: &Resolved,
+    place: usize,
+    is_path: bool,
+) -> Part {
+    let flags = resolved.paths[place % PATHS].flags;
+    // Not an option: the verifier refuses to read what its empty half leaves open.
+    if (flags & RESOLVED != 0) == is_path {
+        return copy(draft, resolved, place);
+    }
+    Part { len: 0, flags: 0 }
 }
 
 #[inline(always)]
-fn copy(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
-    let Part { len, flags } = *resolved.paths.get(place)?;
+fn copy(draft: &mut Draft, resolved: &Resolved, place: usize) -> Part {
+    let Part { len, flags } = resolved.paths[place % PATHS];
     let before = if place == 0 { 0 } else { resolved.paths[0].len };
     let start = draft.len();
     // SAFETY: in bounds, as the first path is no longer than that.
@@ -195,11 +204,11 @@ fn copy(draft: &mut Draft, resolved: &Resolved, place: usize) -> Option<Part> {
     // SAFETY: it is this program's to look at, whoever has it now.
     let tid = unsafe { (&raw const resolved.tid).read_volatile() };
     if tid == current_tid() && added == len {
-        return Some(Part { len, flags });
+        return Part { len, flags };
     }
     // It has made room for another task's.
     draft.cut(start);
-    Some(Part { len: 0, flags: TRUNCATED })
+    Part { len: 0, flags: TRUNCATED }
 }
 
 /// The call is over.
