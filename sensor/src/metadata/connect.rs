@@ -58,7 +58,11 @@ pub(super) fn is_cut(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
         let http = cause.downcast_ref::<hyper::Error>();
         let io = cause.downcast_ref().map(io::Error::kind);
-        http.is_some_and(|error| error.is_closed() || error.is_incomplete_message())
+        // A request that was still waiting when the connection went is called cancelled.
+        let is_gone = |error: &hyper::Error| {
+            error.is_closed() || error.is_incomplete_message() || error.is_canceled()
+        };
+        http.is_some_and(is_gone)
             || io.is_some_and(|kind| matches!(kind, BrokenPipe | ConnectionReset | UnexpectedEof))
     })
 }
@@ -106,7 +110,8 @@ async fn open(path: &Path, allowance: Allowance) -> io::Result<TokioIo<Limited>>
     Ok(TokioIo::new(Limited { stream, bytes, left: bytes, spent }))
 }
 
-/// A connection ends with its question; with its time at the latest.
+/// A connection ends with its question; at the latest when its time is long over, so that it is the question
+/// that ends first and says why.
 fn drive<E>(
     connection: impl Future<Output = Result<(), E>> + Send + 'static,
     time: Option<Duration>,
@@ -116,7 +121,7 @@ fn drive<E>(
     tokio::spawn(async move {
         // Who asked is told of an error by its own end.
         match time {
-            Some(time) => drop(timeout(time, connection).await),
+            Some(time) => drop(timeout(time * 2, connection).await),
             None => drop(connection.await),
         }
     });

@@ -98,7 +98,11 @@ const OF_GRPC: [Broken; 4] = [
     ("malformed", |stream| {
         flood(b"HTTP/1.1 200 OK\r\n\r\n", stream);
     }),
-    ("malformed", |mut stream| drop(stream.write_all(&[0xff; 4096]))),
+    ("malformed", |mut stream| {
+        drop(stream.write_all(&[0xff; 4096]));
+        // Who hangs up at once may be found gone before he is read.
+        wait_for_end(stream);
+    }),
     ("cut", |stream| drop(stream.shutdown(Shutdown::Both))),
 ];
 
