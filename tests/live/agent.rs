@@ -83,7 +83,7 @@ fn a_reload_takes_a_good_ruleset_and_refuses_a_bad_one() {
 
 #[test]
 fn sigterm_drains_what_was_seen_and_ends_well() {
-    const OPENS: usize = 2000;
+    const OPENS: u64 = 2000;
     let cgroup = Cgroup::new("drain");
     let sensor = start(&cgroup, &[]);
     let script = format!("i=0; while [ $i -lt {OPENS} ]; do : </etc/shadow; i=$((i+1)); done");
@@ -91,8 +91,9 @@ fn sigterm_drains_what_was_seen_and_ends_well() {
     let ended = sensor.stop();
     assert_eq!(ended.status.code(), Some(0));
     let alerts =
-        ended.stdout.iter().filter(|line| line.contains("\"Sensitive file read\"")).count();
-    assert_eq!(alerts, OPENS, "{:?}", ended.stderr);
+        ended.stdout.iter().filter(|line| line.contains("\"Sensitive file read\"")).count() as u64;
+    let missed = ended.missed();
+    assert!(alerts <= OPENS && OPENS <= alerts + missed, "{alerts}: {:?}", ended.stderr);
     let balance = ended.stderr.last().unwrap();
     assert!(balance.contains(" produced = ") && balance.contains(" + 0 lost + 0 dropped"));
 }

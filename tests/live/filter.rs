@@ -134,22 +134,6 @@ fn alerts(lines: &[String]) -> Vec<(String, String)> {
     all
 }
 
-/// The number before ` filtered` in the last line of a sensor.
-fn filtered(lines: &[String]) -> u64 {
-    number_before(lines, " filtered")
-}
-
-/// Newer kernels do not run a program that they have preempted in another task, and count that.
-fn missed(lines: &[String]) -> u64 {
-    number_before(lines, " missed")
-}
-
-fn number_before(lines: &[String], word: &str) -> u64 {
-    let balance = lines.last().unwrap();
-    let Some((before, _)) = balance.split_once(word) else { return 0 };
-    before.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 /// Runs the workload before two sensors, and compares what they say; again where the kernel has kept
 /// something from one of them.
 fn compare(test: &str, make_rules: impl Fn(&Path, u16) -> Vec<PathBuf>) {
@@ -173,14 +157,14 @@ fn is_same(test: &str, make_rules: &impl Fn(&Path, u16) -> Vec<PathBuf>) -> bool
     let (with, without) = (with.stop(), without.stop());
     assert!(with.status.success() && without.status.success());
     let (own, other) = (alerts(&with.stdout), alerts(&without.stdout));
-    if own != other && missed(&with.stderr) + missed(&without.stderr) > 0 {
+    if own != other && with.missed() + without.missed() > 0 {
         return false;
     }
     let missing: Vec<_> = other.iter().filter(|alert| !own.contains(alert)).collect();
     assert!(missing.is_empty(), "only without filters: {missing:#?}");
     assert_eq!(own, other);
-    assert!(filtered(&with.stderr) > 0, "{:?}", with.stderr);
-    assert_eq!(filtered(&without.stderr), 0);
+    assert!(with.filtered() > 0, "{:?}", with.stderr);
+    assert_eq!(without.filtered(), 0);
     true
 }
 
@@ -287,9 +271,9 @@ fn a_reload_changes_filters_without_losing_an_event() {
     assert!(worker.wait().unwrap().success());
     let ended = sensor.stop();
     let rest = alerts(&ended.stdout).iter().filter(|(rule, _)| rule == "\"stays\"").count();
-    let (seen, missed) = (stays.get() + rest, usize::try_from(missed(&ended.stderr)).unwrap());
+    let (seen, missed) = (stays.get() + rest, usize::try_from(ended.missed()).unwrap());
     assert!(seen <= OPENS && OPENS <= seen + missed, "{seen}: {:?}", ended.stderr.last());
-    assert!(filtered(&ended.stderr) >= OPENS as u64, "{:?}", ended.stderr.last());
+    assert!(ended.filtered() >= OPENS as u64, "{:?}", ended.stderr.last());
 }
 
 /// Who comes into a container's cgroup as its runtime is the host's still, and rules about the host

@@ -209,6 +209,25 @@ pub(crate) struct Ended {
     pub(crate) stderr: Vec<String>,
 }
 
+impl Ended {
+    /// Events that no rule could match and that stayed in the kernel.
+    pub(crate) fn filtered(&self) -> u64 {
+        self.number_before(" filtered")
+    }
+
+    /// Newer kernels do not run a program that they have preempted in another task, and count that.
+    pub(crate) fn missed(&self) -> u64 {
+        self.number_before(" missed")
+    }
+
+    /// In the last line that it wrote.
+    fn number_before(&self, word: &str) -> u64 {
+        let balance = self.stderr.last().unwrap();
+        let Some((before, _)) = balance.split_once(word) else { return 0 };
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
 impl Sensor {
     /// Starts `sensor ARGUMENTS`.
     pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
