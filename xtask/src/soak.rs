@@ -59,19 +59,23 @@ pub(crate) fn soak(arguments: &Arguments) -> Result<()> {
     );
     setup::build()?;
     bench::build(&["sensor", "workload"])?;
-    let programs = workspace::target()?.join("release");
+    with(arguments, &workspace::target()?.join("release"))
+}
+
+/// The same with the programs that are in a directory already.
+pub(crate) fn with(arguments: &Arguments, programs: &Path) -> Result<()> {
     let scratch = tempfile::tempdir().context("create a temporary directory")?;
     let rules = scratch.path().join("rules.yaml");
     fs::write(&rules, RULES).with_context(|| format!("write {}", rules.display()))?;
     let agent = Beside::Agent { rules: vec![rules], more: Vec::new() };
     let mut session =
-        Session::start(&agent, &programs, Stdio::piped())?.context("the agent is not built")?;
+        Session::start(&agent, programs, Stdio::piped())?.context("the agent is not built")?;
     let alerts = listen(session.printed().context("the agent prints nothing")?);
     let metrics = session.metrics().context("the agent serves no metrics")?;
 
     markers(&alerts).context("before the storm")?;
     session.set_nice(STARVED)?;
-    let peak_mib = storm(arguments.seconds, &session, &programs)?;
+    let peak_mib = storm(arguments.seconds, &session, programs)?;
     session.set_nice(0)?;
     let drained = wait_until_drained(metrics)?;
     let lost = lost(metrics)?;

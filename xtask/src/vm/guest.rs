@@ -159,6 +159,12 @@ struct Programs {
     workload: Option<PathBuf>,
 }
 
+/// Builds what runs in a guest, and runs on this host as well; the directory that it is in.
+pub(crate) fn programs() -> Result<PathBuf> {
+    let sensor = build()?.sensor.context("cargo did not build the sensor")?;
+    Ok(sensor.parent().context("the sensor is in no directory")?.to_owned())
+}
+
 /// Builds the live tests and the sensor without need of any library.
 fn build() -> Result<Programs> {
     let mut cargo = command::cargo();

@@ -6,7 +6,7 @@
 pub(crate) mod archive;
 mod cpio;
 mod expected;
-mod guest;
+pub(crate) mod guest;
 mod kernel;
 mod machine;
 
