@@ -2,7 +2,10 @@
 
 use sensor_common::call::RESULT;
 
-use crate::kernel::{current_regs, current_task, file, own, own_regs, pt_regs, task_struct};
+use crate::kernel::{
+    current_regs, current_task, file, file_path, fs_pwd, own, own_regs, path, pt_regs, task_fs,
+    task_struct,
+};
 use crate::maps::COMPAT;
 use crate::submit::read_kernel;
 
@@ -11,6 +14,9 @@ use crate::submit::read_kernel;
 pub(crate) mod architecture;
 
 use architecture::{argument, is_compat};
+
+/// Instead of a descriptor: the working directory.
+pub(crate) const AT_FDCWD: i32 = -100;
 
 /// A system call that returned.
 pub(crate) struct Exit {
@@ -63,10 +69,11 @@ impl Exit {
         architecture::number(self.regs)
     }
 
-    /// Its number in the native table, where the 32-bit one has a call that the loader knows.
+    /// Its number in the native table; of a call of the 32-bit one, where the loader knows it.
     #[inline(always)]
     pub(crate) fn native_number(&self) -> u32 {
-        COMPAT.get(self.number()).copied().unwrap_or(0)
+        let number = self.number();
+        if self.compat() { COMPAT.get(number).copied().unwrap_or(0) } else { number }
     }
 
     /// An argument by its number; 6 is the result, all else 0.
@@ -100,5 +107,15 @@ impl Exit {
         }
         read_kernel(own::fdt_files(table).wrapping_add(fd as usize), &mut file);
         file
+    }
+
+    /// What a path is relative to that is passed with this descriptor.
+    #[inline(always)]
+    pub(crate) fn directory(&self, fd: i32) -> *const path {
+        if fd == AT_FDCWD {
+            return fs_pwd(task_fs(self.task));
+        }
+        let file = self.file(fd);
+        if file.is_null() { core::ptr::null() } else { file_path(file) }
     }
 }

@@ -28,7 +28,6 @@ tracepoint!("sys_exit", call_path_btf, call_path_raw, |ctx| try_call(ctx, Shape:
 tracepoint!("sys_exit", call_paths_btf, call_paths_raw, |ctx| try_call(ctx, Shape::Paths));
 tracepoint!("sys_exit", call_message_btf, call_message_raw, |ctx| try_call(ctx, Shape::Message));
 
-const AT_FDCWD: i32 = -100;
 const DNS_PORT: u16 = 53;
 const SOCK_STREAM: u16 = 1;
 const BPF_ANY: u64 = 0;
@@ -40,8 +39,7 @@ fn try_call(ctx: &impl Arguments, shape: Shape) {
     }
     let exit = Exit::new(ctx.arg(0), ctx.arg(1));
     // The dispatcher has looked the number up in the 32-bit table for the tail call only.
-    let number = if exit.compat() { exit.native_number() } else { exit.number() };
-    let Some(plan) = PLANS.get(number) else { return };
+    let Some(plan) = PLANS.get(exit.native_number()) else { return };
     if !passes(plan, &exit) {
         return;
     }
@@ -211,12 +209,10 @@ fn directory(exit: &Exit, base: u8, text: u64) -> *const path {
     if first == b'/' {
         return fs_root(fs);
     }
-    let fd = exit.numbered(base) as i32;
-    if base == WORKING_DIRECTORY || fd == AT_FDCWD {
+    if base == WORKING_DIRECTORY {
         return fs_pwd(fs);
     }
-    let file = exit.file(fd);
-    if file.is_null() { core::ptr::null() } else { file_path(file) }
+    exit.directory(exit.numbered(base) as i32)
 }
 
 /// `struct msghdr`, and its first `struct iovec`, as far as they are read; in a 32-bit process both

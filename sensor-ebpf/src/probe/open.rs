@@ -17,18 +17,14 @@ use sensor_common::path::{BASE, PATH_MAX};
 use sensor_common::syscall::{CREAT, OPEN, OPENAT, OPENAT2, Syscall};
 
 use crate::filter::{Asker, Walk};
-use crate::kernel::{
-    file, file_how, file_inode, file_path, fs_pwd, inode_mode, path as kernel_path, task_fs,
-    task_struct,
-};
+use crate::kernel::{file, file_how, file_inode, file_path, inode_mode, task_struct};
 use crate::path;
 use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
 use crate::submit::{Draft, read_kernel, read_user, zero};
-use crate::syscall::Exit;
+use crate::syscall::{AT_FDCWD, Exit};
 use crate::task;
 
-const AT_FDCWD: i32 = -100;
 /// `O_CREAT | O_WRONLY | O_TRUNC`, which is what creat means.
 const CREAT_FLAGS: u32 = 0o1101;
 /// The kernel adds it to the flags of every openat2 by itself, so there it says nothing.
@@ -131,7 +127,7 @@ fn record(exit: &Exit, call: Called, read_how: impl FnOnce(&mut How) -> bool) {
     let path = if file.is_null() {
         zero(&mut open.file);
         // Of a descriptor that another thread has closed already nothing is known.
-        if exit.result < 0 { base(exit, passed.dirfd()) } else { core::ptr::null() }
+        if exit.result < 0 { exit.directory(passed.dirfd()) } else { core::ptr::null() }
     } else {
         path::identify(&mut open.file, file);
         open.call |= created(file);
@@ -152,15 +148,6 @@ fn record(exit: &Exit, call: Called, read_how: impl FnOnce(&mut How) -> bool) {
 pub(crate) fn created(file: *const file) -> u32 {
     const FMODE_CREATED: u32 = 1 << 20;
     if file_how(file) & FMODE_CREATED != 0 { CREATED } else { 0 }
-}
-
-/// The directory that a path is relative to which was not opened.
-#[inline(always)]
-fn base(exit: &Exit, dirfd: i32) -> *const kernel_path {
-    if dirfd == AT_FDCWD {
-        return fs_pwd(task_fs(exit.task));
-    }
-    file_path(exit.file(dirfd))
 }
 
 /// The call's arguments and its file, each read when somebody asks for it: most opens end at a filter

@@ -95,9 +95,7 @@ pub(crate) fn lookup_fexit(ctx: FExitContext) -> i32 {
 /// Whether the current system call is about what it looks up.
 #[inline(always)]
 fn is_looked_up() -> bool {
-    let exit = Exit::inside(0);
-    let number = if exit.compat() { exit.native_number() } else { exit.number() };
-    PLANS.get(number).is_some_and(|plan| plan.flags & LOOKS_UP != 0)
+    PLANS.get(Exit::inside(0).native_number()).is_some_and(|plan| plan.flags & LOOKS_UP != 0)
 }
 
 /// Whether it is a negated errno, of which the kernel makes pointers.

@@ -33,6 +33,11 @@ const fn same(place: &'static str, prototype: &'static str) -> Prototype {
     }
 }
 
+/// One that the oldest kernel has not, or not as a function of its own.
+const fn newer(place: &'static str, prototype: &'static str) -> Prototype {
+    Prototype { place: Place::Function(place), oldest: "", between: "", newest: prototype }
+}
+
 const fn function(place: &'static str, prototype: &'static str) -> Prototype {
     Prototype {
         place: Place::Function(place),
@@ -78,50 +83,18 @@ pub const PROTOTYPES: &[Prototype] = &[
         "__sys_connect_file",
         "int __sys_connect_file(struct file *file, struct __kernel_sockaddr_storage *address, int addrlen, int file_flags)",
     ),
-    Prototype {
-        place: Place::Function("io_openat"),
-        oldest: "",
-        between: "",
-        newest: "int io_openat(struct io_kiocb *req, unsigned int issue_flags)",
-    },
+    newer("io_openat", "int io_openat(struct io_kiocb *req, unsigned int issue_flags)"),
     function("io_openat2", "int io_openat2(struct io_kiocb *req, unsigned int issue_flags)"),
     function("io_connect", "int io_connect(struct io_kiocb *req, unsigned int issue_flags)"),
-    Prototype {
-        place: Place::Function("io_fixed_fd_install"),
-        oldest: "",
-        between: "",
-        newest: "int io_fixed_fd_install(struct io_kiocb *req, unsigned int issue_flags, struct file *file, unsigned int file_slot)",
-    },
-    Prototype {
-        place: Place::Function("io_unlinkat"),
-        oldest: "",
-        between: "",
-        newest: "int io_unlinkat(struct io_kiocb *req, unsigned int issue_flags)",
-    },
-    Prototype {
-        place: Place::Function("io_renameat"),
-        oldest: "",
-        between: "",
-        newest: "int io_renameat(struct io_kiocb *req, unsigned int issue_flags)",
-    },
-    Prototype {
-        place: Place::Function("io_mkdirat"),
-        oldest: "",
-        between: "",
-        newest: "int io_mkdirat(struct io_kiocb *req, unsigned int issue_flags)",
-    },
-    Prototype {
-        place: Place::Function("io_symlinkat"),
-        oldest: "",
-        between: "",
-        newest: "int io_symlinkat(struct io_kiocb *req, unsigned int issue_flags)",
-    },
-    Prototype {
-        place: Place::Function("io_linkat"),
-        oldest: "",
-        between: "",
-        newest: "int io_linkat(struct io_kiocb *req, unsigned int issue_flags)",
-    },
+    newer(
+        "io_fixed_fd_install",
+        "int io_fixed_fd_install(struct io_kiocb *req, unsigned int issue_flags, struct file *file, unsigned int file_slot)",
+    ),
+    newer("io_unlinkat", "int io_unlinkat(struct io_kiocb *req, unsigned int issue_flags)"),
+    newer("io_renameat", "int io_renameat(struct io_kiocb *req, unsigned int issue_flags)"),
+    newer("io_mkdirat", "int io_mkdirat(struct io_kiocb *req, unsigned int issue_flags)"),
+    newer("io_symlinkat", "int io_symlinkat(struct io_kiocb *req, unsigned int issue_flags)"),
+    newer("io_linkat", "int io_linkat(struct io_kiocb *req, unsigned int issue_flags)"),
     // The oldest kernel does not say which request it is; the first argument became typed in 6.1.
     Prototype {
         place: Place::Tracepoint("io_uring_complete"),
