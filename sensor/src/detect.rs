@@ -22,20 +22,31 @@ pub struct Detector {
     ruleset: Ruleset,
     scratch: Scratch,
     hostname: Arc<str>,
-    /// By rule: critical, and decided without what is looked up.
+    /// The least priority of which alerts do not wait for what is looked up.
+    urgent: Priority,
+    /// By rule: urgent, and decided without what is looked up.
     hurries: Vec<bool>,
 }
 
 impl Detector {
     pub fn new(ruleset: Ruleset, hostname: &str) -> Self {
-        let (scratch, hurries) = (ruleset.scratch(), hurries(&ruleset));
-        Self { scratch, ruleset, hostname: hostname.into(), hurries }
+        let urgent = Priority::Critical;
+        let (scratch, hurries) = (ruleset.scratch(), hurries(&ruleset, urgent));
+        Self { scratch, ruleset, hostname: hostname.into(), urgent, hurries }
+    }
+
+    /// Alerts of no priority wait.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        let urgent = Priority::Debug;
+        let hurries = hurries(&self.ruleset, urgent);
+        Self { urgent, hurries, ..self }
     }
 
     /// Takes a new ruleset, from the next event on.
     pub fn replace(&mut self, ruleset: Ruleset) {
         self.scratch = ruleset.scratch();
-        self.hurries = hurries(&ruleset);
+        self.hurries = hurries(&ruleset, self.urgent);
         self.ruleset = ruleset;
     }
 
@@ -48,9 +59,9 @@ impl Detector {
     }
 
     /// Hands every alert that the event raises to `raise`. Of an event that will come again, these
-    /// are the critical ones; when it does, they come again too, as updates.
+    /// are the urgent ones; when it does, they come again too, as updates.
     pub fn detect(&mut self, event: &Event<'_>, mut raise: impl FnMut(Alert)) {
-        let Self { ruleset, scratch, hostname, hurries } = self;
+        let Self { ruleset, scratch, hostname, urgent, hurries } = self;
         if event.turn == Turn::Early {
             ruleset.evaluate_early(event, scratch, |number, rule| {
                 if hurries.get(number).is_some_and(|hurries| *hurries) {
@@ -62,7 +73,7 @@ impl Detector {
         ruleset.evaluate(event, scratch, |rule| {
             let mut alert = alert(rule, event, hostname);
             let is_update = event.turn == Turn::Late
-                && rule.priority <= Priority::Critical
+                && rule.priority <= *urgent
                 && ruleset
                     .rules()
                     .iter()
@@ -75,14 +86,13 @@ impl Detector {
 }
 
 /// Which rules need not and must not wait for what is looked up about a container.
-fn hurries(ruleset: &Ruleset) -> Vec<bool> {
+fn hurries(ruleset: &Ruleset, urgent: Priority) -> Vec<bool> {
     let is_looked_up = |field: &&str| {
         let of_container = field.starts_with("container.") || field.starts_with("k8s.");
         (of_container && !OF_PATH.contains(field)) || field.starts_with("proc.is_container_")
     };
     let hurries = |rule: &Rule| {
-        rule.priority <= Priority::Critical
-            && !fields(ruleset.program(), rule.node()).iter().any(is_looked_up)
+        rule.priority <= urgent && !fields(ruleset.program(), rule.node()).iter().any(is_looked_up)
     };
     ruleset.rules().iter().map(hurries).collect()
 }

@@ -1,5 +1,5 @@
 //! Events of a container wait for what is looked up about it, those of others do not; critical
-//! alerts are sent at once, and again.
+//! alerts are sent at once, and again; where nothing waits, all of them are.
 
 use sensor::attribution::Runtime;
 use sensor::attribution::cache::Cache;
@@ -136,6 +136,28 @@ fn a_critical_alert_does_not_wait_and_is_updated_under_its_uuid() {
     let texts: Vec<&str> = late.iter().map(|(text, _)| text.as_str()).collect();
     assert_eq!(texts, ["by name: web 10", "by process: web 10", "*critical: web 10"]);
     assert_eq!(&late[2].1, uuid);
+}
+
+#[test]
+fn where_nothing_waits_all_are_updated_but_what_cannot_be_decided_before() {
+    let mut scene = Scene::new();
+    scene.detector = scene.detector.at_once();
+    let early = scene.alerts(&exec(10, 5));
+    let texts: Vec<&str> = early.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(texts, ["by process: <NA> 10", "critical: <NA> 10"]);
+    let late = scene.alerts(&says(5, A, Stage::Known, Some("web")));
+    let texts: Vec<&str> = late.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(texts, ["by name: web 10", "*by process: web 10", "*critical: web 10"]);
+    let uuids = |alerts: &[(String, String)]| -> Vec<String> {
+        alerts.iter().map(|(_, uuid)| uuid.clone()).collect()
+    };
+    assert_eq!(uuids(&late[1..]), uuids(&early));
+    // What nobody answers is not said to have changed more than once.
+    let mut scene = Scene::new();
+    scene.detector = scene.detector.at_once();
+    assert_eq!(scene.take(&exec(11, 5)), ["by process: <NA> 11"]);
+    assert_eq!(scene.take(&says(5, A, Stage::GivenUp, None)), ["*by process: <NA> 11"]);
+    assert_eq!(scene.take(&exec(12, 5)), ["by process: <NA> 12"]);
 }
 
 #[test]

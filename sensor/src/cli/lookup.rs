@@ -15,7 +15,8 @@ use crate::cli::kept::{self, Kept};
 use crate::cli::record::hostname;
 use crate::cli::source::Source;
 use crate::config;
-use crate::config::value::{Kubernetes, duration};
+use crate::config::duration::Wait;
+use crate::config::value::Kubernetes;
 use crate::driver::Control;
 use crate::metadata::host::Host;
 use crate::metadata::kubernetes::Access;
@@ -37,14 +38,14 @@ pub(super) struct LookupArgs {
         env = "SENSOR_CONTAINERS_SOURCES"
     )]
     sources: Vec<String>,
-    /// How long events of a new container wait for its name and image (`500ms`)
+    /// How long events of a new container wait for its name and image (`500ms`; `0ms`: not at all)
     #[arg(
         long,
         value_name = "DURATION",
-        value_parser = duration,
+        value_parser = Wait::parse,
         env = "SENSOR_CONTAINERS_METADATA_WAIT"
     )]
-    metadata_wait: Option<Duration>,
+    metadata_wait: Option<Wait>,
 }
 
 impl LookupArgs {
@@ -77,7 +78,7 @@ pub(super) fn settings(config: &config::Containers, node: &str) -> Result<Settin
             node: node.to_owned(),
         }),
     };
-    Ok(Settings { host, places, wait: config.metadata_wait, limits, kubernetes })
+    Ok(Settings { host, places, wait: config.metadata_wait.0, limits, kubernetes })
 }
 
 /// A cache that knows where runtimes keep their state.
@@ -119,7 +120,7 @@ pub(super) fn everything(settings: Settings, scope: Option<&Scope>) -> Result<(C
     let runtime = runtime()?;
     let (mut wake, woken) = std::os::unix::net::UnixStream::pair().context("make a socket pair")?;
     woken.set_nonblocking(true).context("make a socket pair")?;
-    let mut lookup = Lookup::start(settings, runtime.handle(), woken);
+    let mut lookup = Lookup::start(settings.patient(), runtime.handle(), woken);
     while let Some(mut wanted) = cache.take_wanted() {
         wanted.bundle = kept.bundles.get(&wanted.container_id).cloned();
         lookup.ask(wanted);

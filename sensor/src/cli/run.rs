@@ -103,11 +103,14 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let settings = Settings { hooks: config.events.hooks, ..settings };
     let lookups = lookup::settings(&config.containers, &node)?;
     let mut source = open(scope.as_ref(), &settings, &lookups)?;
-    source.ask(lookups, outside.runtime.handle(), &control)?;
-    let count = rules.rules().len();
-    push_down(&mut source.live, tables(&config.rules, &rules).as_ref());
+    let detector = Detector::new(rules, &node);
+    let detector = if lookups.wait.is_zero() { detector.at_once() } else { detector };
+    // Events are kept for the update even where no alert waits.
+    source.ask(lookups.patient(), outside.runtime.handle(), &control)?;
+    let count = detector.ruleset().rules().len();
+    push_down(&mut source.live, tables(&config.rules, detector.ruleset()).as_ref());
     outside.serve(&config, &source)?;
-    let mut agent = Agent::new((arguments, log), &config, Detector::new(rules, &node), outside);
+    let mut agent = Agent::new((arguments, log), &config, detector, outside);
     agent.report_probes(&source.live);
     source.prime(&mut agent);
     agent.canary = start_canary(scope.as_ref());

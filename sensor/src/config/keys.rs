@@ -79,7 +79,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "containers.metadata_wait",
         field: |config| &mut config.containers.metadata_wait,
-        doc: "How long alerts of a new container wait for its name and image. Critical ones do not wait: they are sent at once, and again with the same uuid when the answer is there.",
+        doc: "How long alerts of a new container wait for its name and image. Critical ones do not wait: they are sent at once, and again with the same uuid when the answer is there; with `0ms` all are, but those of rules that test what is looked up.",
     },
     Key {
         name: "containers.host_root",

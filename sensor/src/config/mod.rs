@@ -5,6 +5,7 @@
 
 mod keys;
 pub mod value;
+pub mod duration;
 mod yaml;
 pub mod error;
 pub mod docs;
@@ -14,10 +15,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::duration::Wait;
 use crate::config::error::{Error, Errors};
 use crate::config::keys::KEYS;
 use crate::config::value::{Endpoint, Format, Kubernetes, LogLevel};
 use crate::config::yaml::Node;
+use crate::metadata::WAIT;
 use crate::metadata::socket::Limits;
 use crate::probe::load::Hooks;
 use crate::rules::options::{AppendOutput, Matching, Options, Selection};
@@ -74,7 +77,7 @@ pub struct Events {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Containers {
     /// How long alerts wait for the answer.
-    pub metadata_wait: Duration,
+    pub metadata_wait: Wait,
     /// Where the host's files are seen; none means the agent's own root.
     pub host_root: Option<PathBuf>,
     /// `KIND=PATH`, beside the usual places.
@@ -209,7 +212,7 @@ impl Default for Events {
 impl Default for Containers {
     fn default() -> Self {
         Self {
-            metadata_wait: Duration::from_secs(1),
+            metadata_wait: Wait(WAIT),
             host_root: None,
             sources: Vec::new(),
             sockets: true,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::docs::{reference, sample_file};
+use crate::config::value::Value as _;
 use crate::rules::options::{Selection, Which};
 
 fn config_of(text: &str) -> Result<Config, String> {
@@ -165,6 +166,27 @@ fn mistakes_say_where_and_what() {
     ] {
         assert_eq!(config_of(text), Err(expected.to_owned()), "{text:?}");
     }
+}
+
+#[test]
+fn one_may_wait_for_nothing() {
+    for (text, expected) in [
+        ("0ms", Some(0)),
+        ("0s", Some(0)),
+        ("24h", Some(86_400_000)),
+        ("2s", Some(2_000)),
+        ("25h", None),
+        ("0", None),
+    ] {
+        let wait = Wait::parse(text).map(|wait| wait.0.as_millis()).ok();
+        assert_eq!(wait, expected, "{text}");
+        let config = config_of(&format!("containers: {{metadata_wait: {text}}}"));
+        let wait = config.ok().map(|config| config.containers.metadata_wait.0.as_millis());
+        assert_eq!(wait, expected, "{text}");
+    }
+    let again =
+        config_of(&format!("containers: {{metadata_wait: {}}}", Wait(Duration::ZERO).render()));
+    assert!(again.unwrap().containers.metadata_wait.0.is_zero());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::alert::{PRIORITIES, priority_name};
 use crate::config::yaml::Node;
@@ -101,7 +100,7 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-fn scalar<'a>(node: &'a Node, expected: &'static str) -> Result<&'a str, &'static str> {
+pub(super) fn scalar<'a>(node: &'a Node, expected: &'static str) -> Result<&'a str, &'static str> {
     match node {
         Node::Scalar(text) => Ok(text),
         Node::List(_) | Node::Map(_) | Node::Nested(_) => Err(expected),
@@ -195,41 +194,6 @@ impl Value for u64 {
 }
 
 const SIZES: [(&str, u64); 4] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-
-const A_DURATION: &str = "a duration of up to 24h such as `500ms`, `30s` or `5m`";
-
-/// As in the settings and on the command line; the error says what was expected.
-pub fn duration(text: &str) -> Result<Duration, &'static str> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok().ok_or(A_DURATION)?;
-    let factor = DURATIONS.iter().find(|(name, _)| *name == unit.trim());
-    let (_, factor) = factor.ok_or(A_DURATION)?;
-    let milliseconds = number.checked_mul(*factor).ok_or(A_DURATION)?;
-    if milliseconds == 0 || milliseconds > 24 * 3_600_000 {
-        return Err(A_DURATION);
-    }
-    Ok(Duration::from_millis(milliseconds))
-}
-
-impl Value for Duration {
-    fn assign(&mut self, node: &Node) -> Result<(), &'static str> {
-        *self = duration(scalar(node, A_DURATION)?)?;
-        Ok(())
-    }
-
-    fn render(&self) -> String {
-        let milliseconds = self.as_millis();
-        let (unit, factor) = DURATIONS
-            .iter()
-            .rfind(|(_, factor)| milliseconds.is_multiple_of(u128::from(*factor)))
-            .copied()
-            .unwrap_or(DURATIONS[0]);
-        format!("{}{unit}", milliseconds / u128::from(factor))
-    }
-}
-
-const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 
 impl Value for String {
     fn assign(&mut self, node: &Node) -> Result<(), &'static str> {

@@ -48,12 +48,15 @@ const QUEUE: usize = 1024;
 /// Questions that may wait to be on their way, when containers come faster than anybody answers.
 const BACKLOG_MAX: usize = 4096;
 
+/// How long events of a container wait, unless it is said.
+pub const WAIT: Duration = Duration::from_secs(1);
+
 /// How to look things up.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub host: Host,
     pub places: Places,
-    /// How long events of a container may wait.
+    /// How long events of a container may wait; zero: they do not.
     pub wait: Duration,
     /// How much patience there is with sockets.
     pub limits: Limits,
@@ -64,7 +67,16 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (host, limits, kubernetes) = Default::default();
-        Self { host, places: Places::usual(), wait: Duration::from_secs(1), limits, kubernetes }
+        Self { host, places: Places::usual(), wait: WAIT, limits, kubernetes }
+    }
+}
+
+impl Settings {
+    /// For who does something with an answer although nothing is to wait for it.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        let wait = if self.wait.is_zero() { WAIT } else { self.wait };
+        Self { wait, ..self }
     }
 }
 
@@ -120,15 +132,13 @@ impl Lookup {
             self.status.count_miss(Miss::Crowded);
             return say(&wanted, Stage::GivenUp, Metadata::default());
         }
-        let told = Announcement {
-            id: wanted.container_id.clone(),
-            cgroup_path: wanted.cgroup_path.clone(),
-            runtime: wanted.runtime,
-            metadata: Metadata::default(),
-        };
-        let say = Say { cgroup_id: wanted.cgroup_id, stage: Stage::Asked, told };
-        self.deadlines.push_back((Instant::now() + self.wait, wanted.container_id.clone()));
-        self.open.insert(wanted.container_id.clone(), wanted.clone());
+        let waits = !self.wait.is_zero();
+        let stage = if waits { Stage::Asked } else { Stage::GivenUp };
+        let say = say(&wanted, stage, Metadata::default());
+        if waits {
+            self.deadlines.push_back((Instant::now() + self.wait, wanted.container_id.clone()));
+            self.open.insert(wanted.container_id.clone(), wanted.clone());
+        }
         self.backlog.push_back(wanted);
         self.send();
         say

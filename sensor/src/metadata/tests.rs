@@ -341,3 +341,17 @@ fn a_hung_engine_holds_nobody_up_for_longer_than_half_the_wait() {
     assert!(!lookup.has_open());
     assert_eq!(lookup.status.misses()[Miss::Late as usize], ("late", 0));
 }
+
+#[test]
+fn nothing_waits_where_nothing_is_to_and_the_answer_still_comes() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), DOCKER_CONFIG, &json!({"Name": "/web", "Config": {"Image": "shop/web:2"}}));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let settings = Settings { wait: Duration::ZERO, ..settings(root.path()) };
+    let (mut lookup, wake) = lookup_with(settings.clone(), &runtime);
+    assert_eq!(lookup.ask(wanted(Runtime::Docker, ID)).stage, Stage::GivenUp);
+    assert!(!lookup.has_open());
+    assert_eq!(wait_for(&mut lookup, &wake, Stage::Known).name.as_deref(), Some("web"));
+    assert_eq!(lookup.status.misses().iter().map(|(_, count)| count).sum::<u64>(), 0);
+    assert_eq!(settings.patient().wait, Duration::from_secs(1));
+}
