@@ -66,7 +66,7 @@ fn check_sentence(output: &Output, status: i32, expected: &[&str]) {
 
 #[test]
 fn wrong_use_is_told_apart() {
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 11] = [
         (&["run", "--colour"], &["unexpected argument '--colour'"]),
         (&["ruin"], &["unrecognized subcommand 'ruin'", "'run'"]),
         (&["profile"], &["required", "--pid"]),
@@ -77,6 +77,8 @@ fn wrong_use_is_told_apart() {
         ),
         (&["events", "--ring-size", "5000"], &["'5000'", "not a power of two"]),
         (&["run", "--set", "nothing"], &["'nothing'", "not of the form KEY=VALUE"]),
+        (&["run", "--container", "web", "--cgroup", "/"], &["cannot be used with", "--cgroup"]),
+        (&["containers", "web", "--cgroup", "/"], &["cannot be used with", "--cgroup"]),
         (&["--log", "loud", "containers"], &["'loud'", "warn"]),
         (
             &["rules", "eval", "--condition", "proc.nmae=x", "--event", "{}"],
@@ -92,7 +94,7 @@ fn wrong_use_is_told_apart() {
 fn what_is_not_there_is_named() {
     let place = Place::with(&[("script", "#!/bin/sh\n"), ("cut", "sensor capture 1\n{\"host")]);
     let missing = "No such file or directory";
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["rules", "check", "none.yaml"], &["none.yaml", missing]),
         (&["rules", "test", "none.yaml"], &["none.yaml", missing]),
         (&["rules", "list", "none.yaml"], &["none.yaml", missing]),
@@ -105,6 +107,8 @@ fn what_is_not_there_is_named() {
         (&["profile", "--pid", "4194305"], &["no process 4194305"]),
         (&["profile", "--all", "-o", "x.png"], &["x.png", ".svg (flame graph)"]),
         (&["events", "--container", "no-such"], &["nothing here is called no-such"]),
+        (&["run", "--container", "no-such"], &["nothing here is called no-such"]),
+        (&["containers", "-o", "json", "no-such"], &["nothing here is called no-such"]),
     ];
     for (arguments, expected) in cases {
         check_sentence(&place.run(arguments), FAILED, expected);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::attribution::cgroup::{self, Scope};
@@ -33,6 +34,15 @@ impl Target {
     pub fn sharing(&self) -> Option<String> {
         let container = self.attribution.container.as_ref().filter(|_| self.shares_cgroup)?;
         Some(container.id.clone())
+    }
+
+    /// Whether a container, by what is known of one of its cgroups, is the target or part of it.
+    pub fn holds(&self, attribution: &Attribution) -> bool {
+        let Some(container) = &attribution.container else { return false };
+        match (self.kind, &self.attribution.container) {
+            (Kind::Container, Some(own)) => own.id == container.id,
+            _ => Path::new(&attribution.cgroup_path).starts_with(&self.scope.path),
+        }
     }
 }
 
@@ -142,6 +152,15 @@ pub fn resolve(
             _ => name.clone(),
         });
     Err(TargetError::Unknown { text: text.to_owned(), near: nearest(text, names) })
+}
+
+/// All that a name may mean, for who lists them.
+pub fn all_meant(found: Result<Target, TargetError>) -> Result<Vec<Target>, TargetError> {
+    match found {
+        Ok(target) => Ok(vec![target]),
+        Err(TargetError::Ambiguous { candidates, .. }) => Ok(candidates),
+        Err(error) => Err(error),
+    }
 }
 
 /// At most five of `names` that are like `text`, the nearest first.

@@ -5,18 +5,23 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::attribution::cache::Cache;
 use crate::attribution::metadata::Image;
+use crate::attribution::target::all_meant;
 use crate::attribution::{Attribution, Container};
 use crate::cli::lookup::{LookupArgs, everything};
 use crate::cli::source::scope;
 
 #[derive(Args, Debug)]
 pub(super) struct ContainersArgs {
+    /// Only this container, or those of this pod (`namespace/pod`), by name, id or id prefix; all that it
+    /// may be where that is more than one
+    #[arg(value_name = "CONTAINER", conflicts_with = "cgroup")]
+    name: Option<String>,
     /// Only those in this cgroup and below it (a path below the cgroup2 mount)
     #[arg(long, value_name = "PATH")]
     cgroup: Option<String>,
@@ -97,6 +102,13 @@ fn rows(arguments: &ContainersArgs) -> Result<Vec<Row>> {
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.sort_by(|a, b| a.attribution.cgroup_path.cmp(&b.attribution.cgroup_path));
+    if let Some(name) = &arguments.name {
+        let targets = all_meant(cache.resolve(name))?;
+        rows.retain(|row| targets.iter().any(|target| target.holds(&row.attribution)));
+        if rows.is_empty() {
+            bail!("there is no container in {name}");
+        }
+    }
     Ok(rows)
 }
 

@@ -8,7 +8,7 @@ use sensor_common::Kind;
 
 use crate::cli::compact::Compact;
 use crate::cli::lookup;
-use crate::cli::source::{ContainerArgs, SourceArgs, event_kinds};
+use crate::cli::source::{ContainerArgs, SourceArgs, Watched, event_kinds};
 use crate::driver::{Control, Live, Stages};
 use crate::event::{Event, Turn};
 use crate::fields::event_types;
@@ -90,16 +90,16 @@ fn filter(condition: &str) -> Result<Ruleset> {
 
 pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
-    let watched = arguments.container.watched(&arguments.source)?;
-    let filter = arguments.filter.as_deref().map(filter).transpose()?;
     let lookups = arguments.source.lookup.settings()?;
+    let watched = arguments.container.watched(arguments.source.cgroup.as_deref(), &lookups)?;
+    let filter = arguments.filter.as_deref().map(filter).transpose()?;
     let mut source = arguments.source.open(watched.scope.as_ref(), &wanted(&arguments.types))?;
     let runtime = lookup::start(&mut source, lookups, &control)?;
     let mut show = Show {
         out: BufWriter::new(io::stdout().lock()),
         format: arguments.output,
         shown: arguments.types.clone(),
-        container_id: watched.container_id,
+        watched,
         filter: filter.map(|ruleset| (ruleset.scratch(), ruleset)),
         left: arguments.count,
         failed: None,
@@ -118,8 +118,7 @@ struct Show<W: Write> {
     format: Format,
     /// Types and kinds; empty for all.
     shown: Vec<String>,
-    /// Of the one container whose events are shown.
-    container_id: Option<String>,
+    watched: Watched,
     filter: Option<(Scratch, Ruleset)>,
     left: Option<u64>,
     failed: Option<io::Error>,
@@ -131,9 +130,7 @@ impl<W: Write> Show<W> {
         if !self.shown.is_empty() && !self.shown.iter().any(|one| one == name || one == kind) {
             return false;
         }
-        if let Some(id) = &self.container_id
-            && event.attribution.container.as_ref().is_none_or(|container| container.id != *id)
-        {
+        if !self.watched.has(event) {
             return false;
         }
         let Some((scratch, ruleset)) = &mut self.filter else { return true };

@@ -112,14 +112,15 @@ impl Stages for Count {
 
 pub(super) fn record(arguments: &RecordArgs) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
-    let watched = arguments.container.watched(&arguments.source)?;
+    let lookups = arguments.source.lookup.settings()?;
+    let watched = arguments.container.watched(arguments.source.cgroup.as_deref(), &lookups)?;
     if let (Some(id), Some(scope)) = (&watched.container_id, &watched.scope) {
         tracing::warn!("container {id} has no cgroup of its own: recording all of {}", scope.path);
     }
     let writer = Writer::create(&arguments.file, &origin())?;
     let mut source = arguments.source.open(watched.scope.as_ref(), &Wanted::everything())?;
     source.live.tee(writer);
-    let runtime = lookup::start(&mut source, arguments.source.lookup.settings()?, &control)?;
+    let runtime = lookup::start(&mut source, lookups, &control)?;
     let mut stages = Count { events: 0, limit: arguments.count };
     source.prime(&mut stages);
     tracing::info!("recording to {}; SIGINT ends it", arguments.file.display());

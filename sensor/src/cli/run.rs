@@ -17,7 +17,7 @@ use crate::cli::outside::{Outside, tables_of};
 use crate::cli::pushdown::{push_down, tables};
 use crate::cli::record::hostname;
 use crate::cli::ruleset;
-use crate::cli::source::{event_kinds, open, scope, settings};
+use crate::cli::source::{ContainerArgs, Watched, event_kinds, open, settings};
 use crate::config::{self, Config, Overrides};
 use crate::detect::{Detector, origin, wanted};
 use crate::driver::{Control, Live, Stages};
@@ -45,6 +45,8 @@ pub(super) struct RunArgs {
     /// Watch only this cgroup and those below it (a path below the cgroup2 mount)
     #[arg(long, value_name = "PATH")]
     cgroup: Option<String>,
+    #[command(flatten)]
+    container: ContainerArgs,
     /// `exit` leaves kernel functions alone and sees system calls at the exit of all of them
     #[arg(long, value_name = "auto|exit")]
     hooks: Option<String>,
@@ -93,16 +95,15 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let control = Control::signals().context("register for signals")?;
     let node =
         if config.general.node.is_empty() { hostname() } else { config.general.node.clone() };
-    let scope = match &config.events.cgroup {
-        Some(path) => Some(scope(&path.display().to_string())?),
-        None => None,
-    };
+    let lookups = lookup::settings(&config.containers, &node)?;
+    let cgroup = config.events.cgroup.as_ref().map(|path| path.display().to_string());
+    let watched = arguments.container.watched(cgroup.as_deref(), &lookups)?;
+    let scope = watched.scope.as_ref();
     let mut outside = Outside::start(&config)?;
     let ring_bytes = u32::try_from(config.events.ring_size).context("events.ring_size")?;
-    let settings = settings(scope.as_ref(), ring_bytes, &wanted(&rules));
+    let settings = settings(scope, ring_bytes, &wanted(&rules));
     let settings = Settings { hooks: config.events.hooks, ..settings };
-    let lookups = lookup::settings(&config.containers, &node)?;
-    let mut source = open(scope.as_ref(), &settings, &lookups)?;
+    let mut source = open(scope, &settings, &lookups)?;
     let detector = Detector::new(rules, &node);
     let detector = if lookups.wait.is_zero() { detector.at_once() } else { detector };
     // Events are kept for the update even where no alert waits.
@@ -113,7 +114,8 @@ pub(super) fn run(arguments: RunArgs, log: Log) -> Result<()> {
     let mut agent = Agent::new((arguments, log), &config, detector, outside);
     agent.report_probes(&source.live);
     source.prime(&mut agent);
-    agent.canary = start_canary(scope.as_ref());
+    agent.canary = start_canary(watched.scope.as_ref());
+    agent.watched = watched;
     agent.outside.health.holds(Condition::RulesLoaded);
     agent.outside.health.holds_for(Condition::Draining, DRAINING);
     tracing::info!("watching with {count} rules; SIGTERM or SIGINT ends it");
@@ -154,6 +156,7 @@ struct Agent {
     detector: Detector,
     outside: Outside,
     canary: Option<Child>,
+    watched: Watched,
     /// A ruleset that is being loaded by another thread.
     reloading: Option<Receiver<Result<Reloaded>>>,
     tally: Tally,
@@ -178,6 +181,7 @@ impl Agent {
             detector,
             outside,
             canary: None,
+            watched: Watched::default(),
             reloading: None,
             tally: Tally::default(),
             counted: Vec::new(),
@@ -307,7 +311,7 @@ fn names(ruleset: &Ruleset) -> Vec<(Arc<str>, crate::rules::priority::Priority)>
 
 impl Stages for Agent {
     fn event(&mut self, event: &Event<'_>) {
-        if self.is_canary(event) {
+        if self.is_canary(event) || !self.watched.has(event) {
             return;
         }
         let counters = &self.outside.counters;

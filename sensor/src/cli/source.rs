@@ -10,6 +10,7 @@ use sensor_common::config::Config;
 use crate::attribution::cgroup::{Hierarchy, Scope, ScopeError};
 use crate::cli::lookup::{self, LookupArgs};
 use crate::driver::{Control, Live, Stages};
+use crate::event::Event;
 use crate::metadata::{self, Lookup};
 use crate::pipeline::Pipeline;
 use crate::probe::load::{Hooks, Settings};
@@ -54,6 +55,7 @@ pub(super) struct ContainerArgs {
 }
 
 /// What of the host is watched.
+#[derive(Debug, Default)]
 pub(super) struct Watched {
     pub(super) scope: Option<Scope>,
     /// Of the one container that is meant, where others are in its cgroup as well.
@@ -61,20 +63,29 @@ pub(super) struct Watched {
 }
 
 impl ContainerArgs {
-    pub(super) fn watched(&self, source: &SourceArgs) -> Result<Watched> {
+    /// What is meant; where no container is, the `cgroup`.
+    pub(super) fn watched(
+        &self,
+        cgroup: Option<&str>,
+        lookups: &metadata::Settings,
+    ) -> Result<Watched> {
         let Some(name) = &self.container else {
-            return Ok(Watched { scope: source.scope()?, container_id: None });
+            return Ok(Watched { scope: cgroup.map(scope).transpose()?, container_id: None });
         };
-        let target = lookup::target(name, source.lookup.settings()?)?;
+        let target = lookup::target(name, lookups.clone())?;
         Ok(Watched { container_id: target.sharing(), scope: Some(target.scope) })
     }
 }
 
-impl SourceArgs {
-    pub(super) fn scope(&self) -> Result<Option<Scope>> {
-        self.cgroup.as_deref().map(scope).transpose()
+impl Watched {
+    /// Whether an event is of what is meant, and not of others in that cgroup.
+    pub(super) fn has(&self, event: &Event<'_>) -> bool {
+        let Some(id) = &self.container_id else { return true };
+        event.attribution.container.as_ref().is_some_and(|container| container.id == *id)
     }
+}
 
+impl SourceArgs {
     pub(super) fn open(&self, scope: Option<&Scope>, wanted: &Wanted) -> Result<Source> {
         open(scope, &self.settings(scope, wanted), &self.lookup.settings()?)
     }

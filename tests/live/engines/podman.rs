@@ -203,7 +203,12 @@ fn a_container_without_a_control_group_is_listed_and_named() {
         (&"podman".into(), &"localhost/shop".into())
     );
     assert!(one["pids"].as_u64().is_some_and(|pids| (1..=2).contains(&pids)), "{one:#}");
+    let by_name = Sensor::start(watched_by(&["containers", "--output", "json"], &place)).wait();
+    let named: Value = serde_json::from_str(&by_name.stdout.concat()).unwrap();
+    assert_eq!(named[0]["id"], container.id.as_str(), "{named:#}");
+    assert_eq!(named.as_array().map(Vec::len), Some(1), "{named:#}");
     only_it_is_watched(&place, &container);
+    only_it_is_guarded(&place, &container);
     only_it_is_profiled(&place, &container);
 }
 
@@ -225,6 +230,22 @@ fn only_it_is_watched(place: &Place, container: &Container) {
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["container.full_id"], container.id.as_str(), "{event:#}");
     }
+}
+
+fn only_it_is_guarded(place: &Place, container: &Container) {
+    const RULES: &str = "- rule: any\n  desc: of a test\n  condition: evt.type = execve\n  \
+                         output: \"%container.full_id\"\n  priority: WARNING\n";
+    let rules = place.file("rules.yaml", RULES);
+    let quiet = ["run", "--output", "json", "--set", "metrics.enabled=false", "--rules", &rules];
+    let arguments = [quiet.as_slice(), &["--container"]].concat();
+    let mut sensor = Sensor::start(watched_by(&arguments, place));
+    sensor.wait_for_message("watching");
+    let _others = others(place);
+    for _ in 0..5 {
+        let alert = sensor.wait_for(|_| true);
+        assert_eq!(alert["output_fields"]["container.full_id"], *container.id, "{alert:#}");
+    }
+    assert!(sensor.stop().status.success());
 }
 
 fn only_it_is_profiled(place: &Place, container: &Container) {

@@ -1,4 +1,4 @@
-use super::{nearest, resolve};
+use super::{all_meant, nearest, resolve};
 use crate::attribution::{Attribution, Container, Pod, Runtime, runtime};
 use std::sync::Arc;
 
@@ -183,4 +183,34 @@ fn a_container_without_a_cgroup_says_that_it_shares_one() {
     assert_eq!(target("twin").sharing(), Some("dddddddddddddddd".repeat(4)));
     assert_eq!(target("job").sharing(), None);
     assert_eq!(target("/docker").sharing(), None);
+}
+
+#[test]
+fn a_list_shows_all_that_is_meant_and_what_is_in_it() {
+    for (text, expected) in [
+        ("job", Ok(vec!["job"])),
+        ("web", Ok(vec!["web", "web"])),
+        ("0f", Ok(vec!["web", "job"])),
+        ("checkout", Ok(vec!["app", "web"])),
+        ("shop/checkout", Ok(vec!["app", "web"])),
+        ("twin", Ok(vec!["twin"])),
+        ("/docker", Ok(vec!["web", "job", "twin"])),
+        ("ssh.service", Ok(vec![])),
+        ("zzz", Err("nothing here is called zzz".to_owned())),
+    ] {
+        let targets = all_meant(resolve(&host(), &kept(), text));
+        let held = targets.map_err(|error| error.to_string()).map(|targets| {
+            let is_held = |one: &&Arc<Attribution>| targets.iter().any(|target| target.holds(one));
+            let all: Vec<_> = host().into_iter().map(|(_, one)| one).chain(kept()).collect();
+            let containers = all.iter().filter(is_held).filter_map(|one| one.container.as_ref());
+            let mut seen = std::collections::HashSet::new();
+            let first = containers.filter(|container| seen.insert(container.id.clone()));
+            first.filter_map(|container| container.name.clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(
+            held,
+            expected.map(|names| names.into_iter().map(str::to_owned).collect()),
+            "{text}"
+        );
+    }
 }
