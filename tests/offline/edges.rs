@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
 ];
 
 /// A library and the only place that may name it.
-const DOORS: [(&str, &str); 12] = [
+const DOORS: [(&str, &str); 15] = [
     ("aya", "sensor/src/probe/"),
     ("blazesym", "sensor/src/profile/symbol.rs"),
     ("inferno", "sensor/src/profile/"),
@@ -37,6 +37,9 @@ const DOORS: [(&str, &str); 12] = [
     ("tonic", "sensor/src/metadata/grpc"),
     ("tonic_prost", "sensor/src/metadata/grpc"),
     ("prost", "sensor/src/metadata/grpc"),
+    ("kube", "sensor/src/metadata/kubernetes"),
+    ("k8s_openapi", "sensor/src/metadata/kubernetes"),
+    ("tower", "sensor/src/metadata/kubernetes"),
     ("hyper", "sensor/src/metadata/"),
     ("hyper_util", "sensor/src/metadata/"),
     ("axum", "sensor/src/metrics/"),

@@ -38,8 +38,10 @@ impl Log {
     }
 }
 
+/// Without what the client for Kubernetes says: of what it does not understand that is all, and the
+/// environments of pods are in it.
 fn filter(level: LogLevel) -> EnvFilter {
-    EnvFilter::new(level.name())
+    EnvFilter::new(format!("{},kube_client=off,kube_runtime=off", level.name()))
 }
 
 /// The value of `--log`.
@@ -49,4 +51,30 @@ pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
         let names: Vec<_> = LOG_LEVELS.iter().map(|(_, name)| *name).collect();
         format!("not one of {}", names.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Seek as _};
+
+    use super::*;
+
+    #[test]
+    fn a_library_that_shows_what_it_was_sent_is_not_heard() {
+        let mut file = tempfile::tempfile().unwrap();
+        let writer = std::sync::Mutex::new(file.try_clone().unwrap());
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter(LogLevel::Trace))
+            .with_writer(writer)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(target: "kube_client::client", "TOKEN=secret");
+            tracing::error!(target: "kube_runtime::watcher", "TOKEN=secret");
+            tracing::trace!("said");
+        });
+        let mut said = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut said).unwrap();
+        assert!(said.contains("said") && !said.contains("secret"), "{said}");
+    }
 }

@@ -1,41 +1,36 @@
 //! The pods of this node as the API server has them: listed once, then watched.
-//!
-//! The types are declared here, with what is read of a pod: the client library for Kubernetes would
-//! be two and a half minutes of processor time in every profile, most of it for what is not used.
 
+mod server;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use futures_util::{Stream, StreamExt as _};
+use kube::api::{Api, ListParams, ObjectMeta};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::watcher::{self, Event, watcher};
+use reqwest::Url;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
 use crate::metadata::asked::{Change, pod_in};
+use crate::metadata::kubernetes::server::{GONE, client};
 use crate::metadata::pod::PodSpec;
 use crate::metadata::socket::{Failure, Kind, Limits, Socket};
 use crate::metadata::watch::until_open;
 
 /// Pods of a node that are remembered. The kubelet runs 110 unless it is told otherwise.
 const PODS_MAX: usize = 1024;
-/// Pods on one page of the list, and bytes of such a page.
-const PAGE: &str = "100";
-const PAGE_BYTES: usize = 16 << 20;
-/// The API server stores no object that is longer.
-const LINE_BYTES: usize = 2 << 20;
-
-/// For a page of the list, and the beginning of a watch.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How long the server is to let a watch last, and how much longer it is waited for.
-const WATCH_SECONDS: u64 = 300;
-const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS + 30);
+/// Pods on one page of the list, and pages of a list.
+const PAGE: u32 = 100;
+const PAGES_MAX: usize = 64;
 
 /// Among those who told of a container.
 const SOURCE: &str = "kubernetes-api";
@@ -68,52 +63,49 @@ impl Access {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Page {
-    metadata: PageMetadata,
-    items: Vec<Object>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PageMetadata {
-    resource_version: String,
-    r#continue: String,
-}
-
-/// A `Pod`; of a bookmark it has the version alone.
-#[derive(Debug, Default, Deserialize)]
+/// A `Pod`, with what is read of it.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Object {
-    metadata: ObjectMetadata,
+    metadata: ObjectMeta,
     spec: PodSpec,
     status: Status,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ObjectMetadata {
-    name: String,
-    namespace: String,
-    uid: String,
-    resource_version: String,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Status {
     #[serde(rename = "podIP")]
     pod_ip: String,
 }
 
-/// One line of a watch.
-#[derive(Debug, Deserialize)]
-struct Event {
-    r#type: String,
-    object: serde_json::Value,
+impl kube::Resource for Object {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Pod".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "pods".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 /// What is kept of a pod.
@@ -131,7 +123,7 @@ struct Known {
 pub(super) struct Pods {
     access: Access,
     /// Not a socket, but asked and left alone like one.
-    pub(super) server: Socket,
+    pub(super) server: Arc<Socket>,
     // The watch writes when a pod changes, look-ups read one entry.
     known: Mutex<HashMap<String, Arc<Known>>>,
     /// How often a pod was left out because there were too many.
@@ -141,7 +133,7 @@ pub(super) struct Pods {
 impl Pods {
     pub(super) fn new(access: Access, limits: Limits) -> Self {
         let name = access.api.as_str().trim_end_matches('/').to_owned();
-        let server = Socket::new(Kind::Kubernetes, name, PathBuf::new(), limits);
+        let server = Arc::new(Socket::new(Kind::Kubernetes, name, PathBuf::new(), limits));
         Self { access, server, known: Mutex::default(), left_out: AtomicU64::new(0) }
     }
 
@@ -180,170 +172,89 @@ impl Pods {
 
     /// Follows the node's pods until nobody listens any more.
     pub(super) async fn follow(self: Arc<Self>, changes: mpsc::Sender<Change>) {
-        let client = match client(&self.access).await {
-            Ok(client) => client,
+        let api = match client(&self.access, &self.server).await {
+            Ok(client) => Api::all(client),
             Err(error) => {
                 tracing::warn!("the Kubernetes API is not asked: {error:#}");
                 return;
             }
         };
-        let mut version = None;
-        while !changes.is_closed() {
+        tokio::select! {
+            () = self.follow_with(&api, &changes) => {}
+            () = changes.closed() => {}
+        }
+    }
+
+    /// What fails is listed anew.
+    async fn follow_with(&self, api: &Api<Object>, changes: &mpsc::Sender<Change>) {
+        let config = watcher::Config::default().fields(&self.selector()).page_size(PAGE);
+        loop {
             until_open(&self.server).await;
-            let followed = match version.take() {
-                None => self.list(&client, &changes).await,
-                Some(version) => self.watch(&client, version, &changes).await,
-            };
-            match followed {
-                Ok(next) => version = next,
-                Err(failure) => {
-                    self.server.settle::<()>(Err(failure));
-                }
+            let events = pin!(watcher(api.clone(), config.clone()));
+            match self.take(events, changes).await {
+                // The server has forgotten that version, as it may.
+                Failure::Refused(why) if why == GONE => sleep(self.server.limits.first_pause).await,
+                failure => drop(self.server.settle::<()>(Err(failure))),
             }
         }
     }
 
-    /// Asks for the list once, to see whether the server answers.
-    pub(super) async fn examine(&self) {
-        let (changes, _nobody) = mpsc::channel(PODS_MAX);
-        let listed = match client(&self.access).await {
-            Ok(client) => self.list(&client, &changes).await,
-            Err(error) => Err(Failure::Refused(format!("{error:#}"))),
-        };
-        if let Err(failure) = listed {
-            self.server.settle::<()>(Err(failure));
-        }
-    }
-
-    /// The version of the list.
-    async fn list(
-        &self,
-        client: &Client,
-        changes: &mpsc::Sender<Change>,
-    ) -> Result<Option<String>, Failure> {
-        let mut all = HashMap::new();
-        let mut page = PageMetadata::default();
-        loop {
-            let mut query = vec![("limit", PAGE)];
-            if !page.r#continue.is_empty() {
-                query.push(("continue", &page.r#continue));
-            }
-            let page_of = async {
-                let response = self.request(client, &query).await?;
-                let text = body(response).await?;
-                serde_json::from_slice::<Page>(&text)
-                    .map_err(|error| Failure::Malformed(error.to_string()))
-            };
-            let next = timeout(PATIENCE, page_of).await.unwrap_or(Err(Failure::Late))?;
-            self.server.settle(Ok(Some(())));
-            for object in next.items {
-                all.extend(object.known());
-            }
-            page = next.metadata;
-            if page.r#continue.is_empty() {
-                break;
-            }
-            if all.len() >= PODS_MAX {
-                self.left_out.fetch_add(1, Ordering::Relaxed);
-                break;
-            }
-        }
-        let news = self.replace(all);
-        for uid in news {
-            // Nobody is there any more when the sensor stops.
-            changes.send(Change::Pod(uid)).await.ok();
-        }
-        Ok(Some(page.resource_version))
-    }
-
-    /// The version to go on from; none when that is too old.
-    async fn watch(
-        &self,
-        client: &Client,
-        mut version: String,
-        changes: &mpsc::Sender<Change>,
-    ) -> Result<Option<String>, Failure> {
-        let seconds = WATCH_SECONDS.to_string();
-        let from = version.clone();
-        let query = [
-            ("watch", "true"),
-            ("allowWatchBookmarks", "true"),
-            ("timeoutSeconds", &seconds),
-            ("resourceVersion", &from),
-        ];
-        let response = timeout(PATIENCE, self.request(client, &query)).await;
-        let mut response = match response.unwrap_or(Err(Failure::Late)) {
-            Err(Failure::Refused(why)) if why == GONE => return Ok(None),
-            response => response?,
-        };
-        self.server.settle(Ok(Some(())));
-        let mut lines = Vec::new();
-        loop {
-            let chunk = timeout(SILENCE, response.chunk()).await.map_err(late)?;
-            let Some(chunk) = chunk.map_err(failure)? else { return Ok(Some(version)) };
-            for byte in chunk {
-                if byte != b'\n' {
-                    lines.push(byte);
-                    continue;
-                }
-                let Some(next) = self.take(&lines, changes).await? else { return Ok(None) };
-                version = next;
-                lines.clear();
-            }
-            if lines.len() > LINE_BYTES {
-                return Err(Failure::TooLong);
-            }
-        }
-    }
-
-    /// Takes an event in; the version that it has, none of an error.
+    /// Takes in what is told, up to the failure.
     async fn take(
         &self,
-        line: &[u8],
+        mut events: Pin<&mut impl Stream<Item = watcher::Result<Event<Object>>>>,
         changes: &mpsc::Sender<Change>,
-    ) -> Result<Option<String>, Failure> {
-        let malformed = |error: serde_json::Error| Failure::Malformed(error.to_string());
-        let event: Event = serde_json::from_slice(line).map_err(malformed)?;
-        if event.r#type == "ERROR" {
-            return Ok(None);
-        }
-        let object: Object = serde_json::from_value(event.object).map_err(malformed)?;
-        let version = object.metadata.resource_version.clone();
-        let is_deleted = event.r#type == "DELETED";
-        if event.r#type == "BOOKMARK" {
-            return Ok(Some(version));
-        }
-        for (uid, known) in object.known() {
-            if self.set(&uid, (!is_deleted).then_some(known)) && !is_deleted {
+    ) -> Failure {
+        let mut listed = HashMap::new();
+        while let Some(event) = events.next().await {
+            let news = match event {
+                Ok(Event::Init) => Vec::new(),
+                Ok(Event::InitApply(object)) => {
+                    // More is only counted.
+                    if listed.len() <= PODS_MAX {
+                        listed.extend(object.known());
+                    } else {
+                        self.left_out.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Vec::new()
+                }
+                Ok(Event::InitDone) => {
+                    self.server.settle(Ok(Some(())));
+                    self.replace(std::mem::take(&mut listed))
+                }
+                Ok(Event::Apply(object)) => {
+                    let is_news =
+                        |(uid, known): (String, Known)| self.set(&uid, Some(known)).then_some(uid);
+                    object.known().filter_map(is_news).collect()
+                }
+                Ok(Event::Delete(object)) => {
+                    for (uid, _) in object.known() {
+                        self.set(&uid, None);
+                    }
+                    Vec::new()
+                }
+                Err(error) => return failure_of(error),
+            };
+            for uid in news {
+                // Nobody is there any more when the sensor stops.
                 changes.send(Change::Pod(uid)).await.ok();
             }
         }
-        Ok(Some(version))
+        Failure::Cut
     }
 
-    async fn request(&self, client: &Client, query: &[(&str, &str)]) -> Result<Response, Failure> {
-        let mut url = self.access.api.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "v1", "pods"]);
-        }
-        url.query_pairs_mut()
-            .append_pair("fieldSelector", &format!("spec.nodeName={}", self.access.node))
-            .extend_pairs(query);
-        let mut request = client.get(url);
-        if let Some(path) = &self.access.token_file {
-            // Anew each time: Kubernetes replaces it.
-            let token = tokio::fs::read_to_string(path).await.map_err(Failure::Unreachable)?;
-            let mut token = HeaderValue::try_from(format!("Bearer {}", token.trim_end()))
-                .map_err(|error| Failure::Malformed(format!("the token: {error}")))?;
-            token.set_sensitive(true);
-            request = request.header(AUTHORIZATION, token);
-        }
-        let response = request.send().await.map_err(failure)?;
-        match response.status() {
-            StatusCode::OK => Ok(response),
-            StatusCode::GONE => Err(Failure::Refused(GONE.to_owned())),
-            status => Err(Failure::Refused(status.to_string())),
-        }
+    fn selector(&self) -> String {
+        format!("spec.nodeName={}", self.access.node)
+    }
+
+    /// Asks for the first page, to see whether the server answers.
+    pub(super) async fn examine(&self) {
+        let page = ListParams::default().fields(&self.selector()).limit(PAGE);
+        let listed = match client(&self.access, &self.server).await {
+            Ok(client) => Api::<Object>::all(client).list(&page).await.map_err(failure),
+            Err(error) => Err(Failure::Refused(format!("{error:#}"))),
+        };
+        self.server.settle(listed.map(|_| Some(())));
     }
 
     fn get(&self, uid: &str) -> Option<Arc<Known>> {
@@ -377,72 +288,45 @@ impl Pods {
     }
 }
 
-/// What a version that is too old is refused with.
-const GONE: &str = "410 Gone";
-
 impl Object {
     /// By its uid, and by the name that the kubelet has for one from a file.
     fn known(self) -> impl Iterator<Item = (String, Known)> {
-        let ObjectMetadata { name, namespace, uid, labels, annotations, .. } = self.metadata;
+        let ObjectMeta { name, namespace, uid, labels, annotations, .. } = self.metadata;
         let of_file = annotations.and_then(|mut annotations| annotations.remove(OF_FILE));
         let labels = labels.unwrap_or_default();
+        let (name, namespace) = (name.unwrap_or_default(), namespace.unwrap_or_default());
         let known = Known { name, namespace, labels, ip: self.status.pod_ip, spec: self.spec };
-        let names = [Some(uid), of_file].into_iter().flatten().filter(|name| !name.is_empty());
+        let names = [uid, of_file].into_iter().flatten().filter(|name| !name.is_empty());
         names.map(move |name| (name, known.clone()))
     }
 }
 
-async fn client(access: &Access) -> anyhow::Result<Client> {
-    // Another part of the process may have installed it already.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let builder = Client::builder()
-        .user_agent(concat!("sensor/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none());
-    let builder = match &access.ca_file {
-        Some(path) => {
-            let pem = tokio::fs::read(path).await?;
-            builder.tls_certs_only(Certificate::from_pem_bundle(&pem)?)
+fn failure_of(error: watcher::Error) -> Failure {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => failure(error),
+        watcher::Error::WatchError(status) if status.code == 410 => {
+            Failure::Refused(GONE.to_owned())
         }
-        None if access.api.scheme() == "https" => builder,
-        // An image without certificates is enough for plain HTTP.
-        None => builder.tls_certs_only([]),
-    };
-    Ok(builder.build()?)
+        watcher::Error::WatchError(status) => Failure::Refused(status.to_string()),
+        watcher::Error::NoResourceVersion => Failure::Malformed(error.to_string()),
+    }
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failure)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > PAGE_BYTES {
-            return Err(Failure::TooLong);
+/// What [`server`] said, below what the client made of it.
+fn failure(error: kube::Error) -> Failure {
+    match error {
+        kube::Error::Service(inner) => match inner.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(other) => Failure::Malformed(other.to_string()),
+        },
+        kube::Error::ReadEvents(error) => {
+            let inner = error.into_inner().and_then(|inner| inner.downcast::<kube::Error>().ok());
+            inner.map_or(Failure::Cut, |inner| failure(*inner))
         }
-    }
-    Ok(bytes)
-}
-
-fn late(_: tokio::time::error::Elapsed) -> Failure {
-    Failure::Late
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` has it")]
-fn failure(error: reqwest::Error) -> Failure {
-    if error.is_timeout() {
-        return Failure::Late;
-    }
-    // The innermost cause is the one that says what to do.
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if error.is_connect() {
-        return Failure::Unreachable(io::Error::other(cause.to_string()));
-    }
-    if error.is_body() || error.is_decode() {
-        Failure::Cut
-    } else {
-        Failure::Malformed(cause.to_string())
+        kube::Error::Api(status) => Failure::Refused(status.to_string()),
+        other => Failure::Malformed(other.to_string()),
     }
 }
 

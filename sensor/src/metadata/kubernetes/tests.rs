@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 const UID: &str = "5b2f71f8-3ec3-4b1e-8f9a-0d5c7f8a9b1c";
 
@@ -132,12 +133,15 @@ async fn the_nodes_pods_are_listed_and_watched() {
     // This node alone, and from the list's version on.
     let of_node = "/prefix/api/v1/pods?fieldSelector=spec.nodeName%3Dn1";
     assert_eq!(server.requested(), format!("{of_node}&limit=100"));
-    let watch = format!("{of_node}&watch=true&allowWatchBookmarks=true&timeoutSeconds=300");
+    let watch = "/prefix/api/v1/pods?watch=true&timeoutSeconds=290&fieldSelector=spec.nodeName%3Dn1\
+                 &allowWatchBookmarks=true";
     assert_eq!(server.requested(), format!("{watch}&resourceVersion=10"));
     let say = |kind: &str, object: Value| {
         server.lines.send(json!({"type": kind, "object": object}).to_string()).unwrap();
     };
-    say("BOOKMARK", json!({"kind": "Pod", "metadata": {"resourceVersion": "11"}}));
+    let bookmark =
+        json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "11"}});
+    say("BOOKMARK", bookmark);
     say("MODIFIED", pod(&json!({"app": "cart"}), "12"));
     assert_eq!(changed(&mut changes).await, UID);
     assert_eq!(filled(&pods).1, r#"{"app": "cart"} 10.1.0.9"#);
@@ -173,6 +177,51 @@ async fn a_server_that_floods_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_may_not_say_is_a_failure() {
+    let endless = json!({"metadata": {"resourceVersion": "1", "continue": "x"}, "items": []});
+    let malformed = json!({"metadata": {"resourceVersion": "1"}, "items": 1});
+    let no_version = json!({"metadata": {}, "items": []});
+    let long =
+        json!({"metadata": {"resourceVersion": "1"}, "items": [], "x": "x".repeat(17 << 20)});
+    for (page, reason, requests) in [
+        (endless, "too_long", PAGES_MAX),
+        (malformed, "malformed", 1),
+        (no_version, "malformed", 1),
+        (long, "too_long", 1),
+    ] {
+        let server = Server::start(&page);
+        let limits = Limits { first_pause: Duration::from_mins(1), ..limits() };
+        let pods = Arc::new(Pods::new(server.access.clone(), limits));
+        let (sender, _changes) = mpsc::channel(10);
+        tokio::spawn(Arc::clone(&pods).follow(sender));
+        let until = Instant::now() + Duration::from_secs(10);
+        while !matches!(pods.server.report().state, State::BackingOff { .. }) {
+            assert!(Instant::now() < until, "{reason}: {:?}", pods.server.report());
+            tokio::task::yield_now().await;
+        }
+        let failures = pods.server.report().failures;
+        assert!(failures.contains(&(reason, 1)), "{reason}: {failures:?}");
+        assert_eq!(server.requests.try_iter().count(), requests, "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_examined_with_one_question_and_the_newest_token() {
+    let server = Server::start(&json!({"metadata": {"resourceVersion": "1"}, "items": []}));
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    let access = Access { token_file: Some(token.clone()), ..server.access.clone() };
+    let pods = Pods::new(access, limits());
+    pods.examine().await;
+    assert!(pods.server.report().failures.contains(&("connect", 1)), "there is no token yet");
+    std::fs::write(&token, "secret\n").unwrap();
+    pods.examine().await;
+    let report = pods.server.report();
+    assert_eq!((report.state, report.answers), (State::Up, 1));
+    assert_eq!(server.requests.try_iter().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_not_there_is_asked_again_later() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -184,7 +233,7 @@ async fn a_server_that_is_not_there_is_asked_again_later() {
     let until = Instant::now() + Duration::from_secs(10);
     while !pods.server.report().failures.contains(&("connect", 3)) {
         assert!(Instant::now() < until, "{:?}", pods.server.report());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
     // Twice the pause each time.
     let State::BackingOff { until } = pods.server.report().state else { panic!("it is not there") };
