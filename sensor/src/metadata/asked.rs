@@ -23,7 +23,7 @@ const ENTRIES_MAX: usize = 4096;
 /// What happens to a container within this time is looked at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often, and after how long, a container is looked at again of which a socket owes an answer.
+/// How often, and after how long, a container is looked at again of which something is owed.
 const RETRIES: u32 = 16;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ pub(super) struct Finding {
     /// It was looked at before, and its events do not wait.
     pub(super) is_again: bool,
     pub(super) is_last: bool,
-    /// A socket that may know more did not answer.
+    /// A socket that may know more did not answer, or files do not have all of it yet.
     pub(super) is_owed: bool,
 }
 

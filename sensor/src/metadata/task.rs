@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::attribution::Runtime;
 use crate::attribution::known::Wanted;
 use crate::attribution::metadata::Metadata;
 use crate::metadata::asked::{Asked, Change, Finding};
@@ -212,11 +213,13 @@ impl Look {
             }
             asking.await
         };
-        let found = match answer.metadata {
-            // Of the pod's labels the API server knows the newest.
-            Some(told) => self.sources.with_pod(merge(&files, told), &self.wanted),
-            None => files,
+        let Some(told) = answer.metadata else {
+            // Docker writes the address down when the container has begun.
+            let is_owed = answer.is_down || (runtime == Runtime::Docker && lacks_address(&files));
+            return Last { found: Ok(files), is_owed };
         };
+        // Of the pod's labels the API server knows the newest.
+        let found = self.sources.with_pod(merge(&files, told), &self.wanted);
         Last { found: Ok(found), is_owed: answer.is_down }
     }
 

@@ -355,3 +355,23 @@ fn nothing_waits_where_nothing_is_to_and_the_answer_still_comes() {
     assert_eq!(lookup.status.misses().iter().map(|(_, count)| count).sum::<u64>(), 0);
     assert_eq!(settings.patient().wait, Duration::from_secs(1));
 }
+
+#[test]
+fn an_address_that_docker_writes_later_is_read_without_its_socket() {
+    let root = tempfile::tempdir().unwrap();
+    let with_address = |address: &str| {
+        let networks = json!({"Networks": {"bridge": {"IPAddress": address}}});
+        json!({"Name": "/web", "Config": {"Image": "a:1"}, "NetworkSettings": networks})
+    };
+    write(root.path(), DOCKER_CONFIG, &with_address(""));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (mut lookup, wake) = lookup(root.path(), &runtime);
+    lookup.ask(wanted(Runtime::Docker, ID));
+    assert_eq!(wait_for(&mut lookup, &wake, Stage::Known).details.ip, None);
+    write(root.path(), DOCKER_CONFIG, &with_address("172.17.0.2"));
+    let known = wait_for(&mut lookup, &wake, Stage::Known);
+    assert_eq!(
+        (known.name.as_deref(), known.details.ip.as_deref()),
+        (Some("web"), Some("172.17.0.2"))
+    );
+}

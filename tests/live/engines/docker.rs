@@ -16,9 +16,11 @@ pub(super) const DOCKER: Engine = Engine {
     known,
     // Of busybox, which has it inside.
     probes: &[("true healthy", "proc.is_container_healthcheck")],
-    // Its files have it only after the container's beginning.
-    address: None,
+    address: Some(ADDRESS),
 };
+
+/// Of the first container on its own bridge.
+const ADDRESS: &str = "172.17.0.2";
 
 const HEALTH_CHECK: &str = "/bin/true healthy";
 

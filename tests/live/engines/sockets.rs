@@ -14,7 +14,6 @@ pub(super) const DOCKER: Engine = Engine {
     name: "docker_by_socket",
     sources: &[("docker-socket", "docker/socket")],
     start: |place| docker::start(place, &["--privileged", "--pid", "host"]),
-    address: Some("172.17.0.2"),
     known: |place, container| {
         let known = json!({"container.privileged": true, "container.host_pid": true});
         more((docker::DOCKER.known)(place, container), &known)
