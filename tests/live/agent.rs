@@ -124,6 +124,22 @@ fn it_is_ready_when_it_has_seen_itself() {
 }
 
 #[test]
+fn a_group_that_takes_no_process_itself_is_watched_as_well() {
+    let cgroup = Cgroup::new("pod");
+    let below = cgroup.path().join("container");
+    fs::create_dir(&below).unwrap();
+    // Of v1 every group takes processes.
+    cgroup.hand_down();
+    let listen = free_address().to_string();
+    let mut sensor = Sensor::start(["run", "--listen", &listen, "--cgroup", cgroup.name()]);
+    sensor.wait_for_message(WATCHING);
+    let seen = "[+]canary_seen ok";
+    wait_for(|| get(&listen, "/readyz?verbose").filter(|text| text.contains(seen)));
+    assert!(sensor.stop().status.success());
+    fs::remove_dir(&below).unwrap();
+}
+
+#[test]
 fn a_port_in_use_is_one_sentence() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -92,6 +92,19 @@ impl Cgroup {
         fs::write(root.join("cgroup.subtree_control"), controller).unwrap();
     }
 
+    /// Hands a controller down to what is below it, if the hierarchy does that.
+    pub(crate) fn hand_down(&self) {
+        // A group may have processes all the same where it hands down others only.
+        const OF_WHOLE_PROCESSES: [&str; 3] = ["memory", "hugetlb", "io"];
+        let controllers = self.path().parent().unwrap().join("cgroup.controllers");
+        let Ok(controllers) = fs::read_to_string(controllers) else { return };
+        let mut controllers = controllers.split_whitespace();
+        let found = controllers.find(|controller| OF_WHOLE_PROCESSES.contains(controller));
+        let Some(controller) = found else { return };
+        self.enable(&format!("+{controller}"));
+        fs::write(self.path().join("cgroup.subtree_control"), format!("+{controller}")).unwrap();
+    }
+
     /// Its directory in the hierarchy that tells processes apart.
     pub(crate) fn path(&self) -> &Path {
         &self.directories[0]

@@ -1,6 +1,7 @@
 //! What commands that watch the kernel have in common: scope, settings, the loop's parts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -178,7 +179,18 @@ pub(super) fn enter(path: &str) -> Result<()> {
     use std::os::unix::process::CommandExt as _;
     let hierarchy = Hierarchy::find().context("read this process's mounts")?;
     let directory = hierarchy.ok_or(ScopeError::NoHierarchy)?.directory(path);
-    let file = directory.join("cgroup.procs");
-    std::fs::write(&file, "0").with_context(|| format!("write {}", file.display()))?;
+    join(&directory).with_context(|| format!("enter {}", directory.display()))?;
     Err(std::process::Command::new("/proc/self/exe").arg("canary").exec()).context("execute itself")
+}
+
+/// A cgroup that hands controllers down, as a pod's does, takes no process; one below it does.
+fn join(directory: &Path) -> io::Result<()> {
+    let Err(refused) = fs::write(directory.join("cgroup.procs"), "0") else { return Ok(()) };
+    if refused.kind() != io::ErrorKind::ResourceBusy {
+        return Err(refused);
+    }
+    let entries = fs::read_dir(directory)?.flatten();
+    let mut below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let entered = below.find_map(|entry| join(&entry.path()).ok());
+    entered.ok_or(refused)
 }
