@@ -27,7 +27,7 @@ pub const TEXTS: usize = 3;
 pub struct Call {
     pub header: Header,
     /// The arguments as passed; then the result, a negated errno when the call failed; then 0.
-    pub args: [u64; 8],
+    pub args: [u64; NUMBERS],
     /// The file of the descriptor that the call is about.
     pub file: FileId,
     pub socket: Socket,
@@ -51,6 +51,8 @@ pub const COMPAT: u32 = 1 << 1;
 /// not known.
 pub const IO_URING: u32 = 1 << 2;
 
+/// What a call passes and returns, and a 0.
+pub const NUMBERS: usize = 8;
 /// Index of the result among the arguments.
 pub const RESULT: u8 = 6;
 /// Index of a number that is always 0.

@@ -11,14 +11,12 @@ pub enum Outcome {
     LostRing = 1,
     /// Every scratch slot of the processor was in use by programs that this one interrupted.
     DroppedScratch = 2,
-    /// A system call through an entry that is not decoded (`socketcall`).
-    DroppedCompat = 3,
 }
 
 impl Outcome {
     /// The ways to be lost or dropped; everything but [`Outcome::Produced`].
-    pub const LOSSES: [Self; 3] = [Self::LostRing, Self::DroppedScratch, Self::DroppedCompat];
-    pub const COUNT: u32 = 4;
+    pub const LOSSES: [Self; 2] = [Self::LostRing, Self::DroppedScratch];
+    pub const COUNT: u32 = 3;
 
     /// The `reason` label.
     pub const fn name(self) -> &'static str {
@@ -26,7 +24,6 @@ impl Outcome {
             Self::Produced => "produced",
             Self::LostRing => "ring_full",
             Self::DroppedScratch => "scratch_busy",
-            Self::DroppedCompat => "compat_syscall",
         }
     }
 }

@@ -6,7 +6,7 @@ mod architecture;
 
 pub use architecture::{
     CAPSET, CAPSET_COMPAT_FUNCTION, CAPSET_FUNCTION, CLONE3, CONNECT, CREAT, EXECVE, FORK, OPEN,
-    OPENAT, OPENAT2, SETFSGID, SETFSUID, SETGID, SETGROUPS, SETGROUPS_16_FUNCTION,
+    OPENAT, OPENAT2, PACKED, SETFSGID, SETFSUID, SETGID, SETGROUPS, SETGROUPS_16_FUNCTION,
     SETGROUPS_COMPAT_FUNCTION, SETGROUPS_FUNCTION, SETREGID, SETRESGID, SETRESUID, SETREUID,
     SETUID, VFORK,
 };
@@ -37,6 +37,34 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
         index += 1;
     }
     index == one.len() && index == other.len()
+}
+
+/// A call of the 32-bit table's `socketcall`, whose second argument points to an array of 32-bit words.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed {
+    /// The first argument, `SYS_*` of `linux/net.h`.
+    pub number: u32,
+    /// The native call that does the same.
+    pub native: u32,
+    /// How many words the kernel reads; what the native call has beyond them is 0.
+    pub words: u32,
+}
+
+impl Packed {
+    /// Entries of a table by [`Packed::number`].
+    pub const NUMBERS: u32 = 32;
+
+    /// The number of the call that does what the native one does; 0, which is none, where there is none.
+    pub const fn number_of(native: u32) -> u32 {
+        let mut index = 0;
+        while index < PACKED.len() {
+            if PACKED[index].native == native {
+                return PACKED[index].number;
+            }
+            index += 1;
+        }
+        0
+    }
 }
 
 /// A system call's number in the native table and in the 32-bit one.
@@ -88,5 +116,23 @@ impl Syscall {
     #[expect(clippy::inline_always, reason = "a call costs a kernel program more than its body")]
     pub const fn is_16(&self, compat: bool, number: u32) -> bool {
         compat && self.compat_16 != 0 && number == self.compat_16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CALLS, PACKED, Syscall};
+    use crate::call::{NONE, Shape};
+
+    #[test]
+    fn what_the_kernel_side_takes_from_registers_is_never_packed() {
+        for packed in PACKED {
+            let is_it = |native: Option<u32>| native == Some(packed.native);
+            // Connect has a program of its own.
+            for row in CALLS.iter().filter(|row| is_it(Syscall::of(row).native)) {
+                assert_eq!(row.plan(0).filter_arg, NONE, "{}", row.name);
+                assert!(matches!(row.shape(), Shape::Plain | Shape::Message), "{}", row.name);
+            }
+        }
     }
 }

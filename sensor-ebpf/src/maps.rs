@@ -12,6 +12,7 @@ use sensor_common::function;
 use sensor_common::header::RECORD_MAX;
 use sensor_common::histogram::Histogram;
 use sensor_common::resolved::RESOLVED_MAX;
+use sensor_common::syscall::Packed;
 
 /// Set by the loader before the load; the verifier folds it into the programs.
 #[unsafe(no_mangle)]
@@ -56,6 +57,10 @@ pub(crate) static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(512, 0
 /// The 32-bit table's number to the native one, filled by the loader.
 #[map]
 pub(crate) static COMPAT: Array<u32> = Array::with_max_entries(512, 0);
+
+/// The number of a call of `socketcall` to the native one, filled by the loader.
+#[map]
+pub(crate) static PACKED: Array<u32> = Array::with_max_entries(Packed::NUMBERS, 0);
 
 /// Native system call number to what its record holds, filled by the loader.
 #[map]

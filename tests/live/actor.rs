@@ -32,15 +32,22 @@ impl Actor {
     }
 
     /// Makes a call of the native table.
-    pub(crate) fn call(&mut self, syscall: Syscall, arguments: [u32; 3]) {
-        // eax, edi, esi, edx, then `syscall`.
-        self.instructions(syscall.native.unwrap(), [0xbf, 0xbe, 0xba], arguments, [0x0f, 0x05]);
+    pub(crate) fn call<const N: usize>(&mut self, syscall: Syscall, arguments: [u32; N]) {
+        self.call_native(syscall.native.unwrap(), &arguments);
+    }
+
+    /// Makes the call of this number in the native table.
+    pub(crate) fn call_native(&mut self, number: u32, arguments: &[u32]) {
+        // edi, esi, edx, r10d, r8d, r9d, then `syscall`.
+        const REGISTERS: [&[u8]; 6] =
+            [&[0xbf], &[0xbe], &[0xba], &[0x41, 0xba], &[0x41, 0xb8], &[0x41, 0xb9]];
+        self.instructions(number, &REGISTERS, arguments, [0x0f, 0x05]);
     }
 
     /// Makes the call of this number in the 32-bit table.
     pub(crate) fn call_32(&mut self, number: u32, arguments: [u32; 3]) {
-        // eax, ebx, ecx, edx, then `int 0x80`.
-        self.instructions(number, [0xbb, 0xb9, 0xba], arguments, [0xcd, 0x80]);
+        // ebx, ecx, edx, then `int 0x80`.
+        self.instructions(number, &[&[0xbb], &[0xb9], &[0xba]], &arguments, [0xcd, 0x80]);
     }
 
     /// Adds a text for calls to point at, with its NUL; its address.
@@ -81,10 +88,14 @@ impl Actor {
         self.code[jump..jump + 4].copy_from_slice(&distance.to_le_bytes());
     }
 
-    fn instructions(&mut self, number: u32, registers: [u8; 3], values: [u32; 3], trap: [u8; 2]) {
-        let loads = [(0xb8, number)].into_iter().chain(registers.into_iter().zip(values));
+    fn instructions(&mut self, number: u32, registers: &[&[u8]], values: &[u32], trap: [u8; 2]) {
+        assert!(values.len() <= registers.len(), "too many arguments");
+        // eax comes first.
+        let loads = [(&[0xb8][..], number)]
+            .into_iter()
+            .chain(registers.iter().copied().zip(values.iter().copied()));
         for (load, value) in loads {
-            self.code.push(load);
+            self.code.extend(load);
             self.code.extend(value.to_le_bytes());
         }
         self.code.extend(trap);
@@ -115,8 +126,8 @@ impl Actor {
         // Entry, program headers, section headers; no flags.
         long(&[base + headers, 64, 0]);
         bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        // PT_LOAD, readable and executable.
-        bytes.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+        // PT_LOAD, readable, writable and executable.
+        bytes.extend([1, 0, 0, 0, 7, 0, 0, 0]);
         let mut long = |values: &[u64]| bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
         long(&[0, base, base, size, size, 0x1000]);
         bytes

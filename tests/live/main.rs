@@ -14,6 +14,7 @@ mod calls;
 mod paths;
 mod race;
 mod connect;
+mod socketcall;
 mod io_uring;
 mod credentials;
 mod oom;

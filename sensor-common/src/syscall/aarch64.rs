@@ -1,6 +1,6 @@
 //! 64-bit ARM; its 32-bit table is the one of 32-bit ARM's EABI.
 
-use super::Syscall;
+use super::{Packed, Syscall};
 use crate::call::Numbers;
 
 pub(super) const OLDER_FORMS: &[(i16, &str)] = &[];
@@ -30,6 +30,9 @@ pub const SETRESGID: Syscall = Syscall::with_16(149, 210, 170);
 pub const SETFSUID: Syscall = Syscall::with_16(151, 215, 138);
 pub const SETFSGID: Syscall = Syscall::with_16(152, 216, 139);
 pub const CAPSET: Syscall = Syscall::new(91, 185);
+
+/// The EABI has no `socketcall`.
+pub const PACKED: &[Packed] = &[];
 
 /// The kernel's functions of the calls that have no other between them and their work, for each table.
 pub const CAPSET_FUNCTION: &str = "__arm64_sys_capset";

@@ -1,6 +1,6 @@
 //! x86-64; its 32-bit table is `arch/x86/entry/syscalls/syscall_32.tbl`.
 
-use super::Syscall;
+use super::{Packed, Syscall, native};
 use crate::call::Numbers;
 use crate::call::table::I386_OLDER_FORMS;
 
@@ -20,7 +20,8 @@ pub const EXECVE: Syscall = Syscall::new(59, 11);
 pub const FORK: Syscall = Syscall::new(57, 2);
 pub const VFORK: Syscall = Syscall::new(58, 190);
 pub const CLONE3: Syscall = Syscall::new(435, 435);
-pub const CONNECT: Syscall = Syscall::new(42, 362);
+pub const CONNECT: Syscall = Syscall::new(CONNECT_NATIVE, 362);
+const CONNECT_NATIVE: u32 = 42;
 
 pub const SETUID: Syscall = Syscall::with_16(105, 213, 23);
 pub const SETGID: Syscall = Syscall::with_16(106, 214, 46);
@@ -32,6 +33,31 @@ pub const SETRESGID: Syscall = Syscall::with_16(119, 210, 170);
 pub const SETFSUID: Syscall = Syscall::with_16(122, 215, 138);
 pub const SETFSGID: Syscall = Syscall::with_16(123, 216, 139);
 pub const CAPSET: Syscall = Syscall::new(126, 185);
+
+/// `socketcall`, with what `nargs` in `net/socket.c` says: those of its calls that are events. `send` and
+/// `recv` are in no other table; the kernel does for them what it does for `sendto` and `recvfrom` without
+/// an address.
+pub const PACKED: &[Packed] = &[
+    packed(1, native("socket"), 3),
+    packed(2, native("bind"), 3),
+    packed(3, CONNECT_NATIVE, 3),
+    packed(4, native("listen"), 2),
+    packed(5, native("accept"), 3),
+    packed(8, native("socketpair"), 4),
+    packed(9, native("sendto"), 4),
+    packed(10, native("recvfrom"), 4),
+    packed(11, native("sendto"), 6),
+    packed(12, native("recvfrom"), 6),
+    packed(16, native("sendmsg"), 3),
+    packed(17, native("recvmsg"), 3),
+    packed(18, native("accept4"), 4),
+    packed(19, native("recvmmsg"), 5),
+    packed(20, native("sendmmsg"), 4),
+];
+
+const fn packed(number: u32, native: u32, words: u32) -> Packed {
+    Packed { number, native, words }
+}
 
 /// The kernel's functions of the calls that have no other between them and their work, for each table.
 pub const CAPSET_FUNCTION: &str = "__x64_sys_capset";

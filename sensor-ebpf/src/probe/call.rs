@@ -6,7 +6,7 @@
 use sensor_common::Kind;
 use sensor_common::call::{
     ADDRESS_LEN_BY_REFERENCE, ADDRESS_MAX, COMPAT, Call, DATA_IS_MESSAGE, DATA_MAX, HAS_FILE, NONE,
-    Part, Plan, Shape, Socket, WORKING_DIRECTORY, filter,
+    NUMBERS, Part, Plan, Shape, Socket, WORKING_DIRECTORY, filter,
 };
 use sensor_common::connect::{AF_INET, AF_INET6};
 use sensor_common::filter::{Facts, Flags, Found, Look, Number};
@@ -63,8 +63,12 @@ fn fill(draft: &mut Draft, exit: &Exit, plan: &Plan, shape: Shape) {
     // SAFETY: `Call` is a record.
     let call = unsafe { draft.fixed::<Call>() };
     start(call, exit, plan);
+    // No path is packed.
+    if matches!(shape, Shape::Plain | Shape::Message) {
+        exit.unpack(&mut call.args);
+    }
     if shape != Shape::Paths {
-        descriptor(draft, exit, plan);
+        descriptor(draft, exit, plan, shape);
     }
     match shape {
         Shape::Plain => {}
@@ -78,7 +82,8 @@ fn fill(draft: &mut Draft, exit: &Exit, plan: &Plan, shape: Shape) {
     }
 }
 
-/// Whether the row's filter lets this call pass.
+/// Whether the row's filter lets this call pass. It looks at registers: none of a call whose arguments are
+/// packed asks for one.
 #[inline(always)]
 fn passes(plan: &Plan, exit: &Exit) -> bool {
     let value = exit.numbered(plan.filter_arg);
@@ -123,23 +128,20 @@ impl Facts for Called {
 fn start(call: &mut Call, exit: &Exit, plan: &Plan) {
     task::fill(&mut call.header, current_cgroup_id());
     zero_body(call);
-    call.args = [
-        exit.arg::<0>(),
-        exit.arg::<1>(),
-        exit.arg::<2>(),
-        exit.arg::<3>(),
-        exit.arg::<4>(),
-        exit.arg::<5>(),
-        exit.result as u64,
-        0,
-    ];
+    exit.numbers(&mut call.args);
     call.call = u32::from(plan.call);
     call.flags = if exit.compat() { COMPAT } else { 0 };
 }
 
+/// One of the call's numbers, which stand in the record.
+#[inline(always)]
+fn numbered(call: &Call, number: u8) -> u64 {
+    call.args[usize::from(number) % NUMBERS]
+}
+
 /// What the event's descriptor stands for.
 #[inline(always)]
-fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan) {
+fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan, shape: Shape) {
     let is_unknown = plan.fd == WORKING_DIRECTORY && exit.result < 0;
     if plan.fd == NONE || is_unknown {
         return;
@@ -147,7 +149,8 @@ fn descriptor(draft: &mut Draft, exit: &Exit, plan: &Plan) {
     let path = if plan.fd == WORKING_DIRECTORY {
         fs_pwd(task_fs(exit.task))
     } else {
-        let file = exit.file(exit.numbered(plan.fd) as i32);
+        let fd = if shape == Shape::Path { exit.numbered(plan.fd) } else { exit.unpacked(plan.fd) };
+        let file = exit.file(fd as i32);
         if file.is_null() {
             return;
         }
@@ -227,16 +230,16 @@ struct Message {
 
 impl Message {
     #[inline(always)]
-    fn read(exit: &Exit, plan: &Plan) -> Self {
+    fn read(exit: &Exit, plan: &Plan, call: &Call) -> Self {
         if plan.flags & DATA_IS_MESSAGE == 0 {
             return Self {
-                address: exit.numbered(plan.address),
-                address_len: Self::len(exit, plan),
-                data: exit.numbered(plan.data),
-                data_len: exit.numbered(plan.data_len),
+                address: numbered(call, plan.address),
+                address_len: Self::len(plan, call),
+                data: numbered(call, plan.data),
+                data_len: numbered(call, plan.data_len),
             };
         }
-        let at = exit.numbered(plan.data);
+        let at = numbered(call, plan.data);
         let (mut header, mut vector) = ([0_u64; 3], [0_u64; 2]);
         if exit.compat() {
             let (mut narrow, mut pair) = ([0_u32; 3], [0_u32; 2]);
@@ -255,8 +258,8 @@ impl Message {
     }
 
     #[inline(always)]
-    fn len(exit: &Exit, plan: &Plan) -> u64 {
-        let len = exit.numbered(plan.address_len);
+    fn len(plan: &Plan, call: &Call) -> u64 {
+        let len = numbered(call, plan.address_len);
         if plan.flags & ADDRESS_LEN_BY_REFERENCE == 0 {
             return len;
         }
@@ -269,7 +272,8 @@ impl Message {
 /// The address and the beginning of the data.
 #[inline(always)]
 fn message(draft: &mut Draft, exit: &Exit, plan: &Plan) {
-    let message = Message::read(exit, plan);
+    // SAFETY: `Call` is a record.
+    let message = Message::read(exit, plan, unsafe { draft.fixed::<Call>() });
     let (mut address, mut data) = (Part::default(), Part::default());
     if message.address != 0 && message.address_len != 0 {
         address.len = draft.user_bytes::<ADDRESS_MAX>(message.address, message.address_len) as u32;
@@ -282,6 +286,23 @@ fn message(draft: &mut Draft, exit: &Exit, plan: &Plan) {
     (call.address, call.data) = (address, data);
 }
 
+/// Where the address lies, of a call whose record is not begun yet.
+#[inline(always)]
+fn address_at(exit: &Exit, plan: &Plan) -> u64 {
+    if plan.flags & DATA_IS_MESSAGE == 0 {
+        return exit.unpacked(plan.address);
+    }
+    let at = exit.unpacked(plan.data);
+    let mut address = 0_u64;
+    if exit.compat() {
+        let mut narrow = 0_u32;
+        read_user(at, &mut narrow);
+        return narrow.into();
+    }
+    read_user(at, &mut address);
+    address
+}
+
 /// Whether this datagram is not the first between the socket and its peer, in its direction; or
 /// is none: a stream's bytes are not reported.
 #[inline(always)]
@@ -290,7 +311,7 @@ fn is_repeated(plan: &Plan, exit: &Exit) -> bool {
         return false;
     }
     let mut seen = Socket::default();
-    let sock = socket::of(exit.file(exit.numbered(plan.fd) as i32));
+    let sock = socket::of(exit.file(exit.unpacked(plan.fd) as i32));
     if sock.is_null() {
         return true;
     }
@@ -298,7 +319,7 @@ fn is_repeated(plan: &Plan, exit: &Exit) -> bool {
     if seen.socket_type == SOCK_STREAM || !matches!(seen.family, AF_INET | AF_INET6) {
         return true;
     }
-    let message = Message::read(exit, plan);
+    let address_at = address_at(exit, plan);
     let mut flow = Flow {
         socket: sock as u64,
         remote: seen.remote,
@@ -306,9 +327,9 @@ fn is_repeated(plan: &Plan, exit: &Exit) -> bool {
         direction: u16::from(plan.filter),
         local_port: u32::from(seen.local_port),
     };
-    if message.address != 0 {
+    if address_at != 0 {
         let mut address = [0_u8; 24];
-        read_user(message.address, &mut address);
+        read_user(address_at, &mut address);
         flow.port = u16::from_be_bytes([address[2], address[3]]);
         if seen.family == AF_INET {
             flow.remote[..4].copy_from_slice(&address[4..8]);

@@ -13,7 +13,6 @@ use sensor_common::Kind;
 use sensor_common::connect::{AF_INET, AF_INET6, AF_UNIX, Connect, UNIX_PATH_MAX};
 use sensor_common::filter::{self, Facts, Flags, Found, Look, Number};
 use sensor_common::function::Function;
-use sensor_common::syscall::CONNECT;
 
 use crate::filter::Asker;
 use crate::kernel::{
@@ -25,7 +24,6 @@ use crate::probe::{Arguments, tracepoint};
 use crate::scope::{current_cgroup_id, current_wanted, current_wanted_in};
 use crate::submit::{Draft, clamp, read_kernel, read_user, zero_body};
 use crate::syscall::Exit;
-use crate::syscall::architecture::is_packed_connect;
 use crate::task;
 
 tracepoint!("sys_exit", connect_btf, connect_raw, try_connect);
@@ -71,9 +69,8 @@ impl Address {
 fn try_connect(ctx: &impl Arguments) {
     if current_wanted() {
         let exit = Exit::new(ctx.arg(0), ctx.arg(1));
-        let fd = exit.arg::<0>() as i32;
-        let address = Address::User(exit.arg::<1>());
-        let len = exit.arg::<2>() as u32;
+        let [fd, address, len] = exit.first_three();
+        let (fd, address, len) = (fd as i32, Address::User(address), len as u32);
         record(&exit, &Passed { fd, file: exit.file(fd), address, len, flags: 0 });
     }
 }
@@ -94,7 +91,7 @@ pub(crate) fn connect_file_fexit(ctx: FExitContext) -> i32 {
     let (result, len) = (ctx.arg(4), ctx.arg(2));
     if current_wanted_in(Function::SysConnectFile) && !fails_before(result, len) {
         let exit = Exit::inside(result);
-        if let Some(fd) = descriptor(&exit) {
+        if let Some(fd) = exit.connected() {
             let address = Address::Kernel(ctx.arg(1));
             record(&exit, &Passed { fd, file: ctx.arg(0), address, len: len as u32, flags: 0 });
         }
@@ -107,21 +104,6 @@ pub(crate) fn connect_file_fexit(ctx: FExitContext) -> i32 {
 #[inline(always)]
 fn fails_before(result: i32, len: i32) -> bool {
     matches!(result, EBADF | ENOMEM | EFAULT) || !(0..=ADDRESS_MAX).contains(&len)
-}
-
-/// The descriptor that was passed; `None` if this is no connect call, but `io_uring`.
-#[inline(always)]
-fn descriptor(exit: &Exit) -> Option<i32> {
-    let number = exit.number();
-    if CONNECT.is(exit.compat(), number) {
-        return Some(exit.arg::<0>() as i32);
-    }
-    if exit.compat() && is_packed_connect(number, exit.regs) {
-        let mut fd = 0;
-        read_user(exit.arg::<1>(), &mut fd);
-        return Some(fd);
-    }
-    None
 }
 
 /// What a connect was asked to do.

@@ -6,15 +6,11 @@
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
-use sensor_common::Kind;
-use sensor_common::counters::Outcome;
-use sensor_common::syscall::CONNECT;
 
 use crate::kernel::{current_task, own_regs, pt_regs};
-use crate::maps::{COMPAT, SYSCALLS};
-use crate::scope::current_wanted;
-use crate::submit::count;
-use crate::syscall::architecture::{is_compat, is_packed_connect, number, number_btf};
+use crate::maps::SYSCALLS;
+use crate::syscall::architecture::{is_compat, number, number_btf};
+use crate::syscall::native_number;
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn dispatch_btf(ctx: BtfTracePointContext) -> i32 {
@@ -31,34 +27,8 @@ pub(crate) fn dispatch_raw(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn dispatch(ctx: &impl EbpfContext, number: u32, regs: *const pt_regs) {
-    let number = if is_compat(current_task()) {
-        match COMPAT.get(number) {
-            Some(native) if *native != 0 => *native,
-            _ => {
-                if is_packed_connect(number, own_regs(regs)) && connects_come_here() {
-                    unsupported_connect();
-                }
-                return;
-            }
-        }
-    } else {
-        number
-    };
+    let number =
+        if is_compat(current_task()) { native_number(number, own_regs(regs)) } else { number };
     // SAFETY: the loader fills the table with programs of this one's own type.
     unsafe { SYSCALLS.tail_call(ctx, number) };
-}
-
-/// Whether connect is handed on by this program, and not seen by programs of its own.
-#[inline(always)]
-fn connects_come_here() -> bool {
-    COMPAT.get(CONNECT.compat).is_some_and(|native| *native != 0)
-}
-
-/// Its arguments lie in user memory behind another pointer; it is counted instead of decoded.
-#[inline(always)]
-fn unsupported_connect() {
-    if current_wanted() {
-        count(Kind::Connect, Outcome::Produced);
-        count(Kind::Connect, Outcome::DroppedCompat);
-    }
 }

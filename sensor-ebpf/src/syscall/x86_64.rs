@@ -21,9 +21,8 @@ unsafe extern "C" {
 
 /// `TS_COMPAT`: this system call came through the 32-bit table, from whatever code segment.
 const TS_COMPAT: u32 = 2;
-/// `socketcall` in the 32-bit table, and connect among its calls.
+/// `socketcall` in the 32-bit table.
 const SOCKETCALL: u32 = 102;
-const SOCKETCALL_CONNECT: u64 = 3;
 
 /// Whether the task is in a system call of the 32-bit table.
 #[inline(always)]
@@ -67,9 +66,9 @@ pub(crate) fn argument<const N: usize>(regs: *const pt_regs, compat: bool) -> u6
     }
 }
 
-/// Whether a call of the 32-bit table is a connect whose arguments lie in user memory, where its
-/// second argument points.
+/// Whether this call of the 32-bit table is one of `sensor_common::syscall::PACKED`, by its first argument,
+/// if it is any.
 #[inline(always)]
-pub(crate) fn is_packed_connect(number: u32, regs: *const pt_regs) -> bool {
-    number == SOCKETCALL && own_regs_bx(regs) == SOCKETCALL_CONNECT
+pub(crate) fn is_packed(number: u32) -> bool {
+    number == SOCKETCALL
 }

@@ -7,7 +7,7 @@ use aya::programs::ProgramFd;
 use aya::{Btf, Ebpf};
 use sensor_common::call::table::CALLS;
 use sensor_common::call::{LOOKS_UP, Plan, Shape, WANTED};
-use sensor_common::syscall::Syscall;
+use sensor_common::syscall::{PACKED, Syscall};
 
 use super::attach::attach_program;
 use super::table::{DISPATCH, Target, Way};
@@ -153,6 +153,12 @@ impl Dispatcher {
                 for compat in [compat, compat_16].into_iter().filter(|number| *number != 0) {
                     table.set(compat, *native, 0)?;
                 }
+            }
+        }
+        if let Some(map) = ebpf.map_mut("PACKED") {
+            let mut table = Array::<_, u32>::try_from(map)?;
+            for packed in PACKED.iter().filter(|packed| kept(&packed.native)) {
+                table.set(packed.number, packed.native, 0)?;
             }
         }
         if let Some(map) = ebpf.map_mut("SYSCALLS") {
