@@ -62,7 +62,7 @@ pub enum Number {
     /// `fd.rport` and `fd.lport`.
     RemotePort,
     LocalPort,
-    /// 1 where `fd.nameraw` of an open has `..` in it, else 0.
+    /// How often a dot follows a dot in `fd.nameraw` of an open.
     Climbs,
 }
 

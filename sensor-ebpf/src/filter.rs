@@ -132,9 +132,9 @@ impl Asker {
         found(&raw const NETWORKS, key)
     }
 
-    /// Whether a text of the process has two dots side by side; not known of one that is long.
+    /// How often a dot follows a dot in a text of the process; not known of one that is long.
     #[inline(always)]
-    pub(crate) fn has_dots(&self, text: *const u8) -> Option<bool> {
+    pub(crate) fn double_dots(&mut self, text: *const u8) -> Option<i64> {
         const WORDS: usize = 32;
         let to = self.at::<KEY_AT>();
         // SAFETY: the slot is ours and long enough; the helper checks the source.
@@ -142,17 +142,20 @@ impl Asker {
         if len <= 0 || len as usize >= WORDS * 8 {
             return None;
         }
-        let (mut before, mut pairs) = (0, 0);
+        let (mut before, mut sums) = (0, 0);
         for at in 0..WORDS {
             if (at * 8) as i64 >= len {
                 break;
             }
             // SAFETY: within what was read, or behind its end, where a dot too many does no harm.
             let dots = dots_in(unsafe { to.cast::<u64>().add(at).read() });
-            pairs |= dots & (dots >> 8 | dots << 8) | (before >> 56 & dots & 0x80);
+            // Eight sums side by side, none of them above 32.
+            sums += (dots & (dots << 8 | before >> 56)) >> 7;
             before = dots;
         }
-        Some(pairs != 0)
+        self.set::<SUMS_AT>(sums);
+        // The sum of the bytes, in the highest one.
+        Some((self.get::<SUMS_AT>().wrapping_mul(0x0101_0101_0101_0101) >> 56) as i64)
     }
 
     /// A place in the slot.
@@ -180,6 +183,8 @@ impl Asker {
 /// The number of directories in the chain, and the length of the text.
 const COUNT_AT: usize = CHAIN_AT - 8;
 const LEN_AT: usize = CHAIN_AT - 16;
+/// How many double dots were found, at each place of a word.
+const SUMS_AT: usize = CHAIN_AT - 24;
 
 /// The highest bit of each byte that is a dot.
 #[inline(always)]

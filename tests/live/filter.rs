@@ -62,6 +62,8 @@ const RULES: &str = "
   condition: opened and fd.name endswith ENDING
 - rule: no such ending
   condition: opened and fd.directory = DIR and not fd.filename endswith opied
+- rule: climbs twice
+  condition: opened and fd.nameraw glob *../*../* and fd.name startswith DIR
 - rule: climbs
   condition: opened and fd.nameraw contains \"../\" and fd.name startswith DIR
 - rule: calls

@@ -254,7 +254,7 @@ impl Facts for Opened<'_, '_> {
                 is(self.passed.flags() & CREATES != 0 && self.passed.mode() & EXECUTABLE != 0)
             }
             Number::FileType => self.file_type(),
-            Number::Climbs => self.asker.has_dots(self.passed.text()).map(i64::from),
+            Number::Climbs => self.asker.double_dots(self.passed.text()),
             _ => self.asker.number(number),
         }
     }

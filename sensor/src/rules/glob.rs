@@ -57,6 +57,16 @@ impl Glob {
         (!self.fold_case).then(|| literals.collect())
     }
 
+    /// Texts that every match has in it, one behind the other; where case does not count, in lower case.
+    pub fn literals(&self) -> impl Iterator<Item = Vec<u8>> {
+        let byte = |part: &Part| match part {
+            Part::Byte(byte) => Some(*byte),
+            Part::One | Part::Any | Part::Class { .. } => None,
+        };
+        let runs = self.parts.split(move |part| byte(part).is_none());
+        runs.map(move |run| run.iter().filter_map(byte).collect())
+    }
+
     /// Bytes that it holds.
     pub fn memory(&self) -> usize {
         let classes = self.parts.iter().map(|part| match part {

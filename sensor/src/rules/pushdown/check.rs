@@ -296,13 +296,22 @@ fn characters(comparison: &Comparison) -> Option<Sides> {
     Some(Sides::exactly(Of::Number(Number::FileType, Intervals::values(numbers))))
 }
 
-/// `fd.nameraw`: what is known is whether it has `..`.
+/// `fd.nameraw`: what is known is how often a dot follows a dot.
 fn climbs(comparison: &Comparison) -> Option<Sides> {
-    let Comparison::Test(Compared::Bytes(Bytes::Contains(finder))) = comparison else {
-        return None;
+    let count = match comparison {
+        Comparison::Test(Compared::Bytes(Bytes::Contains(finder))) => double_dots(finder.needle()),
+        Comparison::Test(Compared::Bytes(Bytes::Glob(glob))) => {
+            glob.literals().map(|text| double_dots(&text)).sum()
+        }
+        _ => 0,
     };
-    let has_dots = finder.needle().windows(2).any(|pair| pair == b"..");
-    has_dots.then(|| Sides::at_least(Of::Number(Number::Climbs, Intervals::values([1]))))
+    let at_least = Intervals::of([(i128::from(count), i128::MAX)]);
+    (count > 0).then(|| Sides::at_least(Of::Number(Number::Climbs, at_least)))
+}
+
+/// How often a dot follows a dot.
+pub(super) fn double_dots(text: &[u8]) -> i64 {
+    text.windows(2).map(|pair| i64::from(pair == b"..")).sum()
 }
 
 /// Text that is one of a set, or begins with one.

@@ -12,7 +12,7 @@ use crate::fields::Value;
 use crate::fields::operand::Operand;
 use crate::fields::source::Source;
 use crate::rules::network::Network;
-use crate::rules::pushdown::check::{capabilities_with, flags_with};
+use crate::rules::pushdown::check::{capabilities_with, double_dots, flags_with};
 use crate::rules::pushdown::lower::Tables;
 
 impl Tables {
@@ -140,9 +140,7 @@ impl<S: Source> Facts for HostFacts<'_, S> {
                 [byte] => Some(byte.into()),
                 _ => None,
             },
-            (Number::Climbs, Read::Text(text)) => {
-                Some(text.windows(2).any(|pair| pair == b"..").into())
-            }
+            (Number::Climbs, Read::Text(text)) => Some(double_dots(&text)),
             (Number::InContainer, Read::Text(text)) => Some((*text != *b"host").into()),
             _ => None,
         }

@@ -87,6 +87,9 @@ fn conditions_are_weakened_to_what_is_cheap() {
         ("evt.type = openat and not fd.name endswith /shadow", "  everything\n"),
         ("evt.type = openat and fd.name endswith /", "  everything\n"),
         ("evt.type = openat and fd.nameraw contains ../", "  fd.nameraw contains ..\n"),
+        ("evt.type = openat and fd.nameraw contains ../..", "  fd.nameraw contains .. 2 times\n"),
+        ("evt.type = openat and fd.nameraw glob *../*../*", "  fd.nameraw contains .. 2 times\n"),
+        ("evt.type = openat and fd.nameraw glob *.?./[.].*", "  everything\n"),
         ("evt.type = openat and not fd.nameraw contains ../", "  everything\n"),
         ("evt.type = openat and fd.nameraw contains ./", "  everything\n"),
         (
@@ -240,6 +243,7 @@ fn check() -> impl Strategy<Value = String> {
             "fd.ip = 10.1.2.3", "fd.sip in (10.1.2.3, 192.0.2.7)", "fd.sip != 10.1.2.3",
             "fd.port in (80, 443)", "fd.port != 80", "user.uid exists", "user.uid oneof (0, 1)",
             "reading", "fd.nameraw contains ../", "fd.nameraw contains .",
+            "fd.nameraw contains ../..", "fd.nameraw glob *../*../*", "fd.nameraw iglob A*...",
         ]).prop_map(str::to_owned),
         2 => prop::sample::select(vec!["proc.args contains x", "proc.pname = sh", "proc.tty = 0"])
             .prop_map(str::to_owned),
@@ -286,9 +290,11 @@ fn object() -> impl Strategy<Value = Json> {
             some(&["O_RDONLY", "O_RDWR|O_CREAT", "O_WRONLY|O_TRUNC|O_STRANGE"]),
             some(&["CAP_SYS_ADMIN", "CAP_CHOWN CAP_SYS_PTRACE", ""]),
             some(&["x", "y"]),
+            some(&["a", "../a", "../../a", "b../c../", "a...", "../x/../a"]),
         ),
     );
     one.prop_map(|(kind, path, name, exe, result, numbers, ends, truths, kinds, texts)| {
+        let raw = texts.3;
         let (descriptor, user, group, login, vpid) = numbers;
         let (remote_port, local_port, remote, local) = ends;
         let split = path.map(|path| path.rsplit_once('/').unwrap_or(("", path)));
@@ -306,7 +312,7 @@ fn object() -> impl Strategy<Value = Json> {
         });
         json!({
             "evt.type": kind, "fd.name": path, "fd.directory": directory,
-            "fd.nameraw": texts.2.map(|text| ["../a", "a"][usize::from(text == "x")]),
+            "fd.nameraw": raw,
             "fd.filename": split.map(|(_, name)| name), "proc.name": name, "proc.exepath": exe,
             "evt.rawres": result, "evt.res": text, "evt.failed": result.map(|result| result < 0),
             "fd.num": descriptor, "user.uid": user, "group.gid": group, "user.loginuid": login,
