@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Deserializer, Value};
+use serde_json::Value;
 
 use crate::workspace;
 
@@ -102,12 +102,9 @@ pub(crate) fn branch(version: &str) -> String {
 
 /// What a guest's report says about the programs of `kernel`, a branch.
 pub(crate) fn found(kernel: &str, report: &str) -> Result<Vec<Row>> {
-    let start = report.find('{').context("the guest's report has nothing from `sensor doctor`")?;
-    let doctor: Value = Deserializer::from_str(&report[start..])
-        .into_iter()
-        .next()
-        .context("the guest's report ends early")?
-        .context("read what `sensor doctor` reported")?;
+    let doctor = intact(report).context("nothing of `sensor doctor` arrived twice the same")?;
+    let doctor: Value =
+        serde_json::from_str(&doctor).context("read what `sensor doctor` reported")?;
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or(NONE).to_owned();
     let rows = |key: &str| doctor[key].as_array().cloned().unwrap_or_default();
     let programs = rows("programs").into_iter().map(|row| Row {
@@ -130,6 +127,22 @@ pub(crate) fn found(kernel: &str, report: &str) -> Result<Vec<Row>> {
     let rows: Vec<Row> = programs.chain(failed).collect();
     ensure!(!rows.is_empty(), "`sensor doctor` found no probe: {}", doctor["checks"]);
     Ok(rows)
+}
+
+/// What two copies in the report agree on: each begins and ends with a brace on a line of its own.
+fn intact(report: &str) -> Option<String> {
+    let lines: Vec<&str> = report.lines().map(str::trim_end).collect();
+    let begins = lines.iter().enumerate().filter(|(_, line)| **line == "{").map(|(at, _)| at);
+    let copy = |from: usize| {
+        let len = lines[from..].iter().position(|line| *line == "}")?;
+        Some(lines[from..=from + len].join("\n"))
+    };
+    let copies: Vec<String> = begins.filter_map(copy).collect();
+    copies
+        .iter()
+        .enumerate()
+        .find(|(at, one)| copies[..*at].contains(one))
+        .map(|(_, one)| one.clone())
 }
 
 /// What of `found` is not as the file says, each in a line.
@@ -163,8 +176,7 @@ fn growth(expected: &Row, found: &Row) -> Option<String> {
 mod tests {
     use super::{Row, branch, differences, found, parse, render};
 
-    const REPORT: &str = r#"up
-{
+    const COPY: &str = r#"{
   "checks": [],
   "probes": [
     {"probe": "exec", "state": "attached", "hook": "tp_btf"},
@@ -174,12 +186,18 @@ mod tests {
     {"probe": "exec", "program": "exec_btf", "hook": "tp_btf", "verified_instructions": 1000}
   ]
 }
-status 0
 "#;
+
+    fn report(copies: &[&str]) -> String {
+        format!(
+            "up\n{}status 0\n",
+            copies.iter().map(|copy| format!("\n{copy}")).collect::<String>()
+        )
+    }
 
     #[test]
     fn what_doctor_says_is_what_the_file_keeps() {
-        let rows = found("6.12", REPORT).unwrap();
+        let rows = found("6.12", &report(&[COPY, COPY])).unwrap();
         let text = render(&rows);
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
@@ -190,15 +208,20 @@ status 0
             ]
         );
         assert_eq!(parse(&text).unwrap(), rows);
-        for broken in ["up\nstatus 0\n", "up\n{ \"checks\"", "up\n{\"checks\": []}\n"] {
-            assert!(found("6.12", broken).is_err(), "{broken}");
+        let (cut, other) = (&COPY[..COPY.len() / 2], COPY.replace("1000", "1001"));
+        for copies in [&[cut, COPY, COPY], &[COPY, cut, COPY], &[COPY, &other, COPY]] {
+            assert_eq!(found("6.12", &report(copies)).unwrap(), rows);
+        }
+        let empty = "{\n}\n";
+        for broken in [&[] as &[&str], &[COPY], &[COPY, cut], &[COPY, &other], &[empty, empty]] {
+            assert!(found("6.12", &report(broken)).is_err(), "{broken:?}");
         }
         assert_eq!(branch("6.12.117+deb13-cloud-amd64"), "6.12");
     }
 
     #[test]
     fn differences_are_named() {
-        let expected = found("6.12", REPORT).unwrap();
+        let expected = found("6.12", &report(&[COPY, COPY])).unwrap();
         let changed = |change: &dyn Fn(&mut Row)| {
             let mut rows = expected.clone();
             rows.iter_mut().for_each(change);

@@ -52,7 +52,8 @@ hostname guest
 echo up >/dev/ttyS3
 # A session of its own, or its process group would be that of the first process, which the kernel protects.
 setsid sh /payload/command </dev/null >/dev/ttyS1 2>/dev/ttyS2
-echo "status $?" >/dev/ttyS3
+# On a line of its own, whatever was cut before it.
+printf "\nstatus %s\n" $? >/dev/ttyS3
 # What is still in the ports' buffers must reach the host.
 for port in 1 2 3; do stty -F /dev/ttyS$port drain 2>/dev/null; done
 reboot -f

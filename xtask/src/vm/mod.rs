@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// Kernel branches, or exact versions as the packages have them
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_values = KERNELS)]
     kernel: Vec<String>,
-    /// How many machines run at a time; as many as there are CPUs if not given
+    /// How many machines run at a time; one more than there are CPUs if not given
     #[arg(long)]
     jobs: Option<usize>,
     /// Security modules in their order, instead of each kernel's own
@@ -261,7 +261,8 @@ fn run(
 ) -> Result<Vec<Outcome>> {
     let jobs = match arguments.jobs {
         Some(jobs) => jobs.max(1),
-        None => thread::available_parallelism().map_or(1, usize::from),
+        // For a fifth of its time a machine waits.
+        None => 1 + thread::available_parallelism().map_or(1, usize::from),
     };
     // The largest kernels take longest: they start first.
     let waiting = Mutex::new((0..kernels.len()).collect::<Vec<_>>());
@@ -276,7 +277,11 @@ fn run(
                 arguments: kernel_arguments(kernel, arguments),
                 kvm: arguments.kvm,
                 timeout: Duration::from_secs(arguments.timeout),
-                ports: cache.join("runs").join(&kernel.version),
+                ports: cache.join("runs").join(format!(
+                    "{}-{}",
+                    kernel.version,
+                    arguments.cgroups.name()
+                )),
             });
             if let Ok(mut finished) = finished.lock() {
                 if let Ok(outcome) = &outcome {
