@@ -11,6 +11,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long s64;
 typedef int s32;
+typedef _Bool bool;
 
 #define CORE __attribute__((preserve_access_index))
 #define GETTER __attribute__((always_inline))
@@ -20,6 +21,8 @@ static void *(*bpf_get_current_task)(void) = (void *)35;
 // Since 5.11 and 5.15; their numbers among the kernel's own types say whether they are there.
 static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 static void *(*bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
+// For programs of ours since 5.14.
+static u64 (*bpf_get_current_ancestor_cgroup_id)(s32 level) = (void *)123;
 enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
 #define HAS_HELPER(name) __builtin_preserve_enum_value(*(enum bpf_func_id *)BPF_FUNC_##name, 0)
 // Whether the verifier tracks the current task, and its registers.
@@ -360,6 +363,16 @@ GETTER u64 cgroup_ancestor_id(const struct cgroup *from, u32 level)
 	READ(node, ancestor, kn);
 	READ(id, node, id);
 	return id;
+}
+// Whether the next can be asked: of the helpers that can be looked for, one is of the release after.
+GETTER bool tells_ancestors(void)
+{
+	return TRACKS_REGS;
+}
+// The same of the current task's cgroup in the unified hierarchy; 0 if it is not so deep.
+GETTER u64 own_ancestor_id(u32 level)
+{
+	return bpf_get_current_ancestor_cgroup_id(level);
 }
 GET(node_id, kernfs_node, u64, id)
 GET(node_name, kernfs_node, const char *, name)

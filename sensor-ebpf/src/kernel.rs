@@ -298,6 +298,10 @@ unsafe extern "C" {
 
     /// Id of the cgroup, or of the one above it, at this distance from the root.
     pub(crate) safe fn cgroup_ancestor_id(from: *const cgroup, level: u32) -> u64;
+    /// The same of the current task's in the unified hierarchy, for a fifth of the cost, where
+    /// `tells_ancestors`.
+    pub(crate) safe fn own_ancestor_id(level: u32) -> u64;
+    pub(crate) safe fn tells_ancestors() -> bool;
 
     /// Where the current task's registers were saved when it entered the kernel.
     pub(crate) safe fn current_regs() -> *const pt_regs;

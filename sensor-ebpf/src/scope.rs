@@ -8,8 +8,8 @@ use sensor_common::function::Function;
 use crate::atomic;
 use crate::kernel::{
     cgroup, cgroup_ancestor_id, cgroup_level, cgroup_node, cgroup_root, css_cgroup,
-    css_set_default, css_set_memory, css_set_pids, current_task, node_id, root_hierarchy,
-    task_css_set, task_struct,
+    css_set_default, css_set_memory, css_set_pids, current_task, node_id, own_ancestor_id,
+    root_hierarchy, task_css_set, task_struct, tells_ancestors,
 };
 use crate::maps::{CONFIG, MET};
 
@@ -23,7 +23,16 @@ pub(crate) fn current_wanted() -> bool {
     if current_tgid() == config.self_tgid {
         return false;
     }
-    config.scope_cgroup_id == 0 || in_scope(cgroup_of(current_task()))
+    config.scope_cgroup_id == 0 || current_in_scope()
+}
+
+#[inline(always)]
+fn current_in_scope() -> bool {
+    let config = CONFIG.load();
+    if tells_ancestors() && !is_legacy() {
+        return own_ancestor_id(config.scope_level) == config.scope_cgroup_id;
+    }
+    in_scope(cgroup_of(current_task()))
 }
 
 /// As [`current_wanted`], in a program on `function`, which also counts its meetings with the sensor.
