@@ -189,10 +189,7 @@ mod tests {
 "#;
 
     fn report(copies: &[&str]) -> String {
-        format!(
-            "up\n{}status 0\n",
-            copies.iter().map(|copy| format!("\n{copy}")).collect::<String>()
-        )
+        format!("up\n{}status 0\n", copies.iter().flat_map(|copy| ["\n", copy]).collect::<String>())
     }
 
     #[test]
