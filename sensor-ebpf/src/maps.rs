@@ -54,6 +54,11 @@ pub(crate) static LAST_WAKE: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(512, 0);
 
+/// By the number of a system call, in whichever table: 0 if no program has to do with it, so that of most
+/// calls no more needs to be known. Filled by the loader.
+#[map]
+pub(crate) static HANDLED: Array<u32> = Array::with_max_entries(512, 0);
+
 /// The 32-bit table's number to the native one, filled by the loader.
 #[map]
 pub(crate) static COMPAT: Array<u32> = Array::with_max_entries(512, 0);

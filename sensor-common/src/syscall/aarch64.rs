@@ -32,6 +32,7 @@ pub const SETFSGID: Syscall = Syscall::with_16(152, 216, 139);
 pub const CAPSET: Syscall = Syscall::new(91, 185);
 
 /// The EABI has no `socketcall`.
+pub const SOCKETCALL: Option<u32> = None;
 pub const PACKED: &[Packed] = &[];
 
 /// The kernel's functions of the calls that have no other between them and their work, for each table.

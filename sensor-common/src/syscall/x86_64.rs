@@ -34,6 +34,9 @@ pub const SETFSUID: Syscall = Syscall::with_16(122, 215, 138);
 pub const SETFSGID: Syscall = Syscall::with_16(123, 216, 139);
 pub const CAPSET: Syscall = Syscall::new(126, 185);
 
+/// `socketcall` in the 32-bit table.
+pub const SOCKETCALL: Option<u32> = Some(102);
+
 /// `socketcall`, with what `nargs` in `net/socket.c` says: those of its calls that are events. `send` and
 /// `recv` are in no other table; the kernel does for them what it does for `sendto` and `recvfrom` without
 /// an address.

@@ -1,5 +1,7 @@
 //! x86-64: the registers of a system call, and how one of the 32-bit table is known.
 
+use sensor_common::syscall::SOCKETCALL;
+
 use crate::kernel::{pt_regs, task_struct};
 
 // As `kernel::own`.
@@ -21,8 +23,6 @@ unsafe extern "C" {
 
 /// `TS_COMPAT`: this system call came through the 32-bit table, from whatever code segment.
 const TS_COMPAT: u32 = 2;
-/// `socketcall` in the 32-bit table.
-const SOCKETCALL: u32 = 102;
 
 /// Whether the task is in a system call of the 32-bit table.
 #[inline(always)]
@@ -70,5 +70,5 @@ pub(crate) fn argument<const N: usize>(regs: *const pt_regs, compat: bool) -> u6
 /// if it is any.
 #[inline(always)]
 pub(crate) fn is_packed(number: u32) -> bool {
-    number == SOCKETCALL
+    SOCKETCALL == Some(number)
 }

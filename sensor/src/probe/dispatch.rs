@@ -7,7 +7,7 @@ use aya::programs::ProgramFd;
 use aya::{Btf, Ebpf};
 use sensor_common::call::table::CALLS;
 use sensor_common::call::{LOOKS_UP, Plan, Shape, WANTED};
-use sensor_common::syscall::{PACKED, Syscall};
+use sensor_common::syscall::{PACKED, SOCKETCALL, Syscall};
 
 use super::attach::attach_program;
 use super::table::{DISPATCH, Target, Way};
@@ -161,6 +161,13 @@ impl Dispatcher {
                 table.set(packed.number, packed.native, 0)?;
             }
         }
+        let handled = handled(programs.iter().map(|(_, entry, _)| entry.syscall));
+        if let Some(map) = ebpf.map_mut("HANDLED") {
+            let mut table = Array::<_, u32>::try_from(map)?;
+            for (number, handled) in (0..).zip(handled) {
+                table.set(number, u32::from(handled), 0)?;
+            }
+        }
         if let Some(map) = ebpf.map_mut("SYSCALLS") {
             let mut table = ProgramArray::try_from(map)?;
             for (native, _, program) in &programs {
@@ -172,5 +179,50 @@ impl Dispatcher {
         }
         self.filled = programs.iter().map(|(native, ..)| *native).collect();
         Ok(())
+    }
+}
+
+/// By number, whether it is that of one of these calls in either table, or of a call that packs one.
+fn handled(calls: impl Iterator<Item = Syscall>) -> [bool; NUMBERS as usize] {
+    let mut handled = [false; NUMBERS as usize];
+    for call in calls {
+        let is_packed = PACKED.iter().any(|packed| Some(packed.native) == call.native);
+        let packing = SOCKETCALL.filter(|_| is_packed);
+        // 0 stands for none: the call of that number is in no table of ours.
+        let compat = [call.compat, call.compat_16].into_iter().filter(|number| *number != 0);
+        for number in call.native.into_iter().chain(compat).chain(packing) {
+            if let Some(entry) = handled.get_mut(number as usize) {
+                *entry = true;
+            }
+        }
+    }
+    handled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CALLS, PACKED, SOCKETCALL, Syscall, handled};
+
+    fn of(name: &str) -> Syscall {
+        Syscall::of(CALLS.iter().find(|row| row.name == name).unwrap())
+    }
+
+    #[test]
+    fn a_call_is_handled_by_its_number_in_every_table() {
+        let all = |calls: &[Syscall]| -> Vec<u32> {
+            let handled = handled(calls.iter().copied());
+            (0_u32..).zip(handled).filter(|(_, one)| *one).map(|(number, _)| number).collect()
+        };
+        assert_eq!(all(&[]), Vec::<u32>::new());
+        let bind = of("bind");
+        let mut expected = vec![bind.native.unwrap(), bind.compat];
+        expected.extend(SOCKETCALL.filter(|_| !PACKED.is_empty()));
+        expected.sort_unstable();
+        assert_eq!(all(&[bind]), expected);
+        let unlink = of("unlink");
+        let numbers = all(&[bind, unlink]);
+        let own = unlink.native.into_iter().chain([unlink.compat]).filter(|number| *number != 0);
+        assert!(own.clone().all(|number| numbers.contains(&number)), "{numbers:?}");
+        assert!(!numbers.contains(&0), "{numbers:?}");
     }
 }
