@@ -156,18 +156,12 @@ fn other_architecture() -> Result<()> {
 /// All kernels, and the older layouts of control groups on kernels that still have all of them.
 fn all_kernels() -> Result<Counts> {
     setup::vm()?;
-    // As many beside each other as fill the processors, to the end.
-    let [oldest, old, others @ ..] = vm::KERNELS;
-    let mut counts = vm::all(&vm::Arguments::on(&others))?;
-    let beside = [
-        vm::Arguments::on(&[oldest]),
-        vm::Arguments::on(&[old]),
-        vm::Arguments::of("6.1", vm::Cgroups::Hybrid),
-        vm::Arguments::of("5.10", vm::Cgroups::V1),
-    ];
+    let mut counts = vm::all(&vm::Arguments::default())?;
+    let layouts =
+        [vm::Arguments::of("6.1", vm::Cgroups::Hybrid), vm::Arguments::of("5.10", vm::Cgroups::V1)];
     let results = thread::scope(|scope| {
         let start = |arguments| scope.spawn(move || vm::all(&arguments));
-        beside.map(start).map(|machine| machine.join().ok())
+        layouts.map(start).map(|machine| machine.join().ok())
     });
     for result in results {
         counts.add(&result.context("a thread that ran machines died")??);
