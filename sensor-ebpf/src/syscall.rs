@@ -1,7 +1,7 @@
 //! A system call that returns: its arguments, whichever table it came through.
 
 use sensor_common::call::{NUMBERS, RESULT};
-use sensor_common::syscall::{CONNECT, PACKED, Packed};
+use sensor_common::syscall::{CONNECT, PACKED, Packed, SOCKETCALL};
 
 use crate::kernel::{
     current_regs, current_task, file, file_path, fs_pwd, own, own_regs, path, pt_regs, task_fs,
@@ -14,7 +14,7 @@ use crate::submit::{read_kernel, read_user};
 #[cfg_attr(bpf_target_arch = "aarch64", path = "syscall/aarch64.rs")]
 pub(crate) mod architecture;
 
-use architecture::{argument, is_compat, is_packed};
+use architecture::{argument, is_compat};
 
 /// Instead of a descriptor: the working directory.
 pub(crate) const AT_FDCWD: i32 = -100;
@@ -202,6 +202,12 @@ pub(crate) fn native_number(number: u32, regs: *const pt_regs) -> u32 {
         COMPAT.get(number)
     };
     native.copied().unwrap_or(0)
+}
+
+/// Whether this call of the 32-bit table is one of [`PACKED`], by its first argument, if it is any.
+#[inline(always)]
+fn is_packed(number: u32) -> bool {
+    SOCKETCALL == Some(number)
 }
 
 /// How many words each call of [`PACKED`] has, three bits by its number: an array would be a map.

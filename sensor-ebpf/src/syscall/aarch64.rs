@@ -51,9 +51,3 @@ pub(crate) fn argument<const N: usize>(regs: *const pt_regs, compat: bool) -> u6
     };
     if compat { value & 0xffff_ffff } else { value }
 }
-
-/// Whether this call of the 32-bit table has its arguments in user memory. The EABI has no `socketcall`.
-#[inline(always)]
-pub(crate) fn is_packed(_number: u32) -> bool {
-    false
-}

@@ -1,7 +1,5 @@
 //! x86-64: the registers of a system call, and how one of the 32-bit table is known.
 
-use sensor_common::syscall::SOCKETCALL;
-
 use crate::kernel::{pt_regs, task_struct};
 
 // As `kernel::own`.
@@ -64,11 +62,4 @@ pub(crate) fn argument<const N: usize>(regs: *const pt_regs, compat: bool) -> u6
         4 => own_regs_r8(regs),
         _ => own_regs_r9(regs),
     }
-}
-
-/// Whether this call of the 32-bit table is one of `sensor_common::syscall::PACKED`, by its first argument,
-/// if it is any.
-#[inline(always)]
-pub(crate) fn is_packed(number: u32) -> bool {
-    SOCKETCALL == Some(number)
 }

@@ -93,7 +93,8 @@ pub(super) fn events(arguments: &EventsArgs) -> Result<()> {
     let lookups = arguments.source.lookup.settings()?;
     let watched = arguments.container.watched(arguments.source.cgroup.as_deref(), &lookups)?;
     let filter = arguments.filter.as_deref().map(filter).transpose()?;
-    let mut source = arguments.source.open(watched.scope.as_ref(), &wanted(&arguments.types))?;
+    let mut source =
+        arguments.source.open(watched.scope.as_ref(), &wanted(&arguments.types), &lookups)?;
     let runtime = lookup::start(&mut source, lookups, &control)?;
     let mut show = Show {
         out: BufWriter::new(io::stdout().lock()),

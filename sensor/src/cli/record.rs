@@ -118,7 +118,8 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<()> {
         tracing::warn!("container {id} has no cgroup of its own: recording all of {}", scope.path);
     }
     let writer = Writer::create(&arguments.file, &origin())?;
-    let mut source = arguments.source.open(watched.scope.as_ref(), &Wanted::everything())?;
+    let mut source =
+        arguments.source.open(watched.scope.as_ref(), &Wanted::everything(), &lookups)?;
     source.live.tee(writer);
     let runtime = lookup::start(&mut source, lookups, &control)?;
     let mut stages = Count { events: 0, limit: arguments.count };

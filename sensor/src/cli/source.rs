@@ -87,8 +87,13 @@ impl Watched {
 }
 
 impl SourceArgs {
-    pub(super) fn open(&self, scope: Option<&Scope>, wanted: &Wanted) -> Result<Source> {
-        open(scope, &self.settings(scope, wanted), &self.lookup.settings()?)
+    pub(super) fn open(
+        &self,
+        scope: Option<&Scope>,
+        wanted: &Wanted,
+        lookups: &metadata::Settings,
+    ) -> Result<Source> {
+        open(scope, &self.settings(scope, wanted), lookups)
     }
 
     pub(super) fn settings(&self, scope: Option<&Scope>, wanted: &Wanted) -> Settings {

@@ -7,7 +7,7 @@ use aya::programs::ProgramFd;
 use aya::{Btf, Ebpf};
 use sensor_common::call::table::CALLS;
 use sensor_common::call::{LOOKS_UP, Plan, Shape, WANTED};
-use sensor_common::syscall::{PACKED, SOCKETCALL, Syscall};
+use sensor_common::syscall::{PACKED, Packed, SOCKETCALL, Syscall};
 
 use super::attach::attach_program;
 use super::table::{DISPATCH, Target, Way};
@@ -186,8 +186,8 @@ impl Dispatcher {
 fn handled(calls: impl Iterator<Item = Syscall>) -> [bool; NUMBERS as usize] {
     let mut handled = [false; NUMBERS as usize];
     for call in calls {
-        let is_packed = PACKED.iter().any(|packed| Some(packed.native) == call.native);
-        let packing = SOCKETCALL.filter(|_| is_packed);
+        let packs = |native: u32| Packed::number_of(native) != 0;
+        let packing = SOCKETCALL.filter(|_| call.native.is_some_and(packs));
         // 0 stands for none: the call of that number is in no table of ours.
         let compat = [call.compat, call.compat_16].into_iter().filter(|number| *number != 0);
         for number in call.native.into_iter().chain(compat).chain(packing) {
