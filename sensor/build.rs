@@ -7,9 +7,11 @@
 #[path = "../sensor-ebpf/tools.rs"]
 mod tools;
 
-use std::path::PathBuf;
+use std::env;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya_build::{Package, Toolchain};
@@ -62,6 +64,8 @@ fn build() -> Result<()> {
         return fs::write(&object, []).with_context(|| format!("write {}", object.display()));
     }
     let clang = find_tools()?;
+    let out = object.parent().context("the object is in no directory")?;
+    let _lock = share(out)?;
     let inner = Command::new(env::current_exe().context("find the build script itself")?)
         .env(INNER, "1")
         .env(BOOTSTRAP, "1")
@@ -80,6 +84,27 @@ fn build() -> Result<()> {
         object.display()
     );
     Ok(())
+}
+
+/// Builds of every profile and feature compile the kernel programs in one directory, one at a time: `core`
+/// and what the macros are made of take longer than the programs, and are the same for all. `aya_build`
+/// compiles in a directory of its own in `out`, which becomes a link to that one.
+fn share(out: &Path) -> Result<File> {
+    // Cargo's layout: `TARGET/PROFILE/build/PACKAGE/out`.
+    let target = out.ancestors().nth(4).context("OUT_DIR is no directory that cargo made")?;
+    let shared = target.join("kernel");
+    fs::create_dir_all(&shared).with_context(|| format!("create {}", shared.display()))?;
+    let lock = shared.join("lock");
+    let file = File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
+    file.lock().with_context(|| format!("lock {}", lock.display()))?;
+    let link = out.join("aya-build");
+    if !link.is_symlink() {
+        if link.exists() {
+            fs::remove_dir_all(&link).with_context(|| format!("remove {}", link.display()))?;
+        }
+        symlink(&shared, &link).with_context(|| format!("make the link {}", link.display()))?;
+    }
+    Ok(file)
 }
 
 /// Passes on what the second process told cargo. Of a build that went well, the progress of the

@@ -188,6 +188,8 @@ pub enum What {
     },
     /// Text that is no path.
     Text(u8),
+    /// What is mounted: a path if the kernel looks it up as one, else a mere name.
+    Source(u8),
     /// A socket address, and its length.
     Address {
         at: u8,
@@ -207,6 +209,13 @@ pub enum What {
     Message(u8),
     /// Both ends of the socket.
     Tuple,
+}
+
+impl What {
+    /// Whether the parameter is one of the record's texts.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Path { .. } | Self::Text(_) | Self::Source(_))
+    }
 }
 
 /// A path without a directory argument: it is relative to the working directory.
@@ -261,7 +270,8 @@ pub struct Plan {
     pub address_len: u8,
     pub data: u8,
     pub data_len: u8,
-    /// [`ADDRESS_LEN_BY_REFERENCE`], [`DATA_IS_MESSAGE`], [`LOOKS_UP`] and [`WANTED`].
+    /// [`ADDRESS_LEN_BY_REFERENCE`], [`DATA_IS_MESSAGE`], [`LOOKS_UP`], [`LOOKS_UP_COPY`],
+    /// [`LOOKS_UP_SOURCE`] and [`WANTED`].
     pub flags: u8,
 }
 const _: () = assert!(size_of::<Plan>() == 24);
@@ -274,6 +284,12 @@ pub const DATA_IS_MESSAGE: u8 = 1 << 1;
 pub const LOOKS_UP: u8 = 1 << 2;
 /// Somebody wants the call.
 pub const WANTED: u8 = 1 << 3;
+/// The same, where the call looks up other paths as well: this one by a name that the kernel has made.
+pub const LOOKS_UP_COPY: u8 = 1 << 4;
+/// It may look up what it mounts.
+pub const LOOKS_UP_SOURCE: u8 = 1 << 5;
+/// All that is asked of what a call looks up.
+pub const LOOK_UPS: u8 = LOOKS_UP | LOOKS_UP_COPY | LOOKS_UP_SOURCE;
 
 /// [`Filter`] as the number in [`Plan::filter`].
 pub mod filter {
@@ -337,12 +353,15 @@ impl Row {
         if self.looks_up() {
             plan.flags |= LOOKS_UP;
         }
+        if table::LOOK_UP_COPIES.contains(&self.name) {
+            plan.flags |= LOOKS_UP_COPY;
+        }
         plan
     }
 
-    /// Whether what it looks up says where its path led to.
+    /// Whether only what it looks up says where its path led to.
     pub fn looks_up(&self) -> bool {
-        table::LOOK_UP.contains(&self.name)
+        table::LOOK_UP.contains(&self.name) || table::LOOK_UP_COPIES.contains(&self.name)
     }
 
     /// Which program handles it.
@@ -359,10 +378,9 @@ impl Row {
 
     /// The place of a parameter among the record's texts.
     pub fn text_index(&self, name: &str) -> Option<usize> {
-        let is_text = |what: What| matches!(what, What::Path { .. } | What::Text(_));
         self.parameters
             .iter()
-            .filter(|parameter| is_text(parameter.what))
+            .filter(|parameter| parameter.what.is_text())
             .position(|parameter| parameter.name == name)
     }
 }
@@ -383,6 +401,10 @@ impl Plan {
                 self.add_text(text, base, texts);
             }
             What::Text(text) => self.add_text(text, NONE, texts),
+            What::Source(text) => {
+                self.add_text(text, NONE, texts);
+                self.flags |= LOOKS_UP_SOURCE;
+            }
             What::Address { at, len } => (self.address, self.address_len) = (at, len),
             What::Sender { at, len } => {
                 (self.address, self.address_len) = (at, len);

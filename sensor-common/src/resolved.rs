@@ -18,6 +18,8 @@ pub struct Resolved {
     /// Number of the system call, in the table that it came through.
     pub number: u32,
     pub arguments: [u64; ARGUMENTS],
+    /// Where the kernel has its copy of what is to be mounted; 0 in other calls.
+    pub source: u64,
     /// By the call's texts; without [`crate::path::RESOLVED`] nothing was found.
     pub paths: [Part; PATHS],
 }

@@ -20,6 +20,7 @@ structures!(
     dentry,
     fdtable,
     file,
+    filename,
     files_struct,
     fs_struct,
     group_info,
@@ -177,6 +178,9 @@ getters! {
 
     bprm_file(*const linux_binprm) -> *const file;
     bprm_filename(*const linux_binprm) -> *const u8;
+
+    filename_text(*const filename) -> *const u8;
+    filename_user(*const filename) -> u64;
 
     socket_sock(*const socket) -> *const sock;
     sock_protocol(*const sock) -> u16;

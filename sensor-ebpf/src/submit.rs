@@ -20,6 +20,7 @@ use sensor_common::config::SCRATCH_SLOTS;
 use sensor_common::counters::{self, Outcome};
 use sensor_common::filter::Facts;
 use sensor_common::header::{Header, RECORD_MAX};
+use sensor_common::path::PATH_MAX;
 use zerocopy::FromZeros;
 
 use crate::atomic;
@@ -177,6 +178,41 @@ impl Draft {
         // SAFETY: the slot is ours until `release`.
         unsafe { (&raw mut (*slot).len).write_volatile(0) };
         Some(Self { slot, kind })
+    }
+
+    /// Leaves what was borrowed.
+    #[inline(always)]
+    pub(crate) fn give_up(self) {
+        self.release();
+    }
+
+    /// Whether both of these kernel strings are the same, no longer than a path. What is there is lost.
+    #[inline(always)]
+    pub(crate) fn is_same(&mut self, one: *const u8, other: *const u8) -> bool {
+        const WORDS: usize = PATH_MAX / 8;
+        // SAFETY: the slot is ours until `release`, and long enough for both.
+        let words = unsafe { (&raw mut (*self.slot).bytes).cast::<u64>() };
+        let read = |at: usize, from: *const u8| {
+            // SAFETY: as above; the helper checks the source.
+            unsafe { bpf_probe_read_kernel_str(words.add(at).cast(), PATH_MAX as u32, from.cast()) }
+        };
+        let len = read(0, one);
+        if len <= 0 || read(WORDS, other) != len {
+            return false;
+        }
+        for word in 0..WORDS {
+            let left = len - word as i64 * 8;
+            if left <= 0 {
+                break;
+            }
+            // SAFETY: as above.
+            let differ = unsafe { *words.add(word) ^ *words.add(WORDS + word) };
+            let beyond = if left < 8 { 64 - left as u32 * 8 } else { 0 };
+            if differ << (beyond & 63) != 0 {
+                return false;
+            }
+        }
+        true
     }
 
     /// Puts what is there into a map. What has no room in it is not kept.

@@ -70,7 +70,7 @@ const CASES: &[Case] = &[
     case("mount", "", r#""source", "none", "tmpfs", 0x1001, 0"#, &["dev=source", "dir=none", "type=tmpfs", "flags=RDONLY|BIND"]),
     case("umount2", "", r#""none", 2"#, &["name=none", "flags=DETACH"]),
     case("fsopen", "", r#""nonsense", 0"#, &["fd=ENODEV", "type=nonsense"]),
-    case("fsconfig", "", r#"-1, 1, "key", "value", 0"#, &["cmd=FSCONFIG_SET_STRING", "key=key"]),
+    case("fsconfig", "", r#"-1, 1, "key", "value", 0"#, &["cmd=FSCONFIG_SET_STRING", "key=key", "value=value"]),
     case("fsmount", "", "-1, 0, 0", &["fd=EBADF", "fs_fd=-1"]),
     case("fspick", "", r#"-100, "none", 0"#, &["fd=ENOENT", "path=none"]),
     case("open_tree", "", r#"-100, "none", 0"#, &["fd=ENOENT", "path=none"]),

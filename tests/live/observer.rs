@@ -230,10 +230,11 @@ fn seen(event: &Event<'_>) -> Seen {
         Detail::Call(call) => {
             let mut arguments = Vec::new();
             parameters::all_text(event, &mut arguments);
+            let paths = call.source().into_iter().chain(call.paths());
             What::Call {
                 name: call.row.name,
                 arguments: text(&arguments),
-                paths: call.paths().map(|path| text(&path.path)).collect(),
+                paths: paths.map(|path| text(&path.path)).collect(),
                 result: call.result(),
                 io_uring: call.is_io_uring,
             }

@@ -78,7 +78,10 @@ const CASES: &[Case] = &[
     case("out of a changed root", "open(D, '<real'); chroot('jail')", ("unlinkat", "fileno(D), '../link/file', 0"), &["{dir}/real/file"], &["{dir}/link/file"]),
     case("/proc/self/root", "", ("unlink", "'/proc/self/root{dir}/real/file'"), &["{dir}/real/file"], &["/proc/self/root{dir}/real/file"]),
     case("a deleted file", "open(F, '<real/file'); unlink('real/file'); my $f = fileno(F)", ("chmod", "\"/proc/self/fd/$f\", 0600"), &["{dir}/real/file"], &[]),
-    case("where something is mounted", "", ("mount", "'real', 'way', 0, 0x1000, 0"), &["{dir}/deep/er"], &["{dir}/way"]),
+    case("a bind, and where it is mounted", "", ("mount", "'link', 'way', 0, 0x1000, 0"), &["{dir}/real", "{dir}/deep/er"], &["{dir}/way"]),
+    case("a mount that moves", "lay('real', 'empty'); symlink('empty', 'own')", ("mount", "'own', 'way', 0, 0x2000, 0"), &["{dir}/empty", "{dir}/deep/er"], &["{dir}/way"]),
+    Case { result: -2, ..case("a source that is not there", "", ("mount", "'none', 'way', 0, 0x1000, 0"), &["{dir}/deep/er"], &["{dir}/way"]) },
+    case("a source that is a name", "", ("mount", "'none', 'way', 'tmpfs', 0, 0"), &["{dir}/deep/er"], &["{dir}/way"]),
     case("what is unmounted", "lay('real', 'empty'); symlink('empty', 'own')", ("umount2", "'own', 2"), &["{dir}/empty"], &["{dir}/own"]),
     case("a new root", "symlink('jail', 'cell')", ("chroot", "'cell'"), &["{dir}/jail"], &["{dir}/cell"]),
     same("a new working directory", "", ("chdir", "'link'"), &["{dir}/real"]),
@@ -96,6 +99,8 @@ const CASES: &[Case] = &[
     Case { result: DESCRIPTOR, ..case("a tree of its own", "", ("open_tree", "-100, 'way', 1"), &["{dir}/deep/er"], &["{dir}/way"]) },
     Case { result: DESCRIPTOR, ..case("a tree with attributes", "", ("open_tree_attr", "-100, 'way', 1, pack('Q4', 8, 0, 0, 0), 32"), &["{dir}/deep/er"], &["{dir}/way"]) },
     // Nothing of what follows comes to pass: it would be the host's.
+    Case { result: -15, ..case("no device with quotas", "", ("quotactl", "0x80000400, 'soft', 0, 0"), &["{dir}/real/file"], &["{dir}/soft"]) },
+    Case { result: -2, ..same("none at all, and the quotas' file", "", ("quotactl", "0x80000200, 'none', 2, 'link/file'"), &["{dir}/none"]) },
     Case { result: -22, ..case("no swap space", "", ("swapon", "'link/file', 0"), &["{dir}/real/file"], &["{dir}/link/file"]) },
     Case { result: -22, ..case("none that is used", "", ("swapoff", "'link/file'"), &["{dir}/real/file"], &["{dir}/link/file"]) },
     Case { result: -13, ..case("no file for accounts", "symlink('/dev/null', 'null')", ("acct", "'null'"), &["/dev/null"], &["{dir}/null"]) },
@@ -114,14 +119,19 @@ const DESCRIPTOR: i64 = i64::MAX;
 const ENOSYS: i64 = -38;
 
 /// Overlays are a module on some kernels.
-const OVERLAY: Case = case(
-    "an overlay",
-    "mkdir $_ for qw(upper work); symlink('empty', 'own');
-     call(165, 'none', 'empty', 'overlay', 0, 'lowerdir=real,upperdir=upper,workdir=work') == 0 or die \"overlay: $!\"",
-    ("unlink", "'own/file'"),
-    &["{dir}/empty/file"],
-    &["{dir}/own/file"],
-);
+#[rustfmt::skip]
+const OVERLAYS: &[Case] = &[
+    case(
+        "an overlay",
+        "mkdir $_ for qw(upper work); symlink('empty', 'own');
+         call(165, 'none', 'empty', 'overlay', 0, 'lowerdir=real,upperdir=upper,workdir=work') == 0 or die \"overlay: $!\"",
+        ("unlink", "'own/file'"),
+        &["{dir}/empty/file"],
+        &["{dir}/own/file"],
+    ),
+    // Its layers are looked up by other texts than what it is called.
+    case("layers", "mkdir $_ for qw(upper work)", ("mount", "'real/', 'way', 'overlay', 0, 'lowerdir=real,upperdir=upper,workdir=work'"), &["{dir}/deep/er"], &["{dir}/way"]),
+];
 
 /// No process has this id: a signal to it marks the end of a case.
 const END: &str = "99999998";
@@ -166,7 +176,7 @@ fn paths_are_what_the_kernel_found() {
     let cgroup = Cgroup::new("paths");
     let observer = Observer::start(&cgroup, &[Kind::Exec, Kind::Call]);
     let has_overlays = fs::read_to_string("/proc/filesystems").unwrap().contains("\toverlay\n");
-    let cases = CASES.iter().chain(has_overlays.then_some(&OVERLAY));
+    let cases = CASES.iter().chain(if has_overlays { OVERLAYS } else { &[] });
     let mut all = Vec::new();
     for (number, case) in cases.enumerate() {
         let place = root.join(number.to_string());

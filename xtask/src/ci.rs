@@ -34,7 +34,7 @@ pub(crate) fn ci(quick: bool) -> Result<bool> {
     let mut counts = timed(&mut times, "tests", || test::all(None))?;
     timed(&mut times, "a second check rebuilds nothing", no_rebuild)?;
     if !quick {
-        timed(&mut times, "programs for machines, check for aarch64", other_machines)?;
+        timed(&mut times, "check for aarch64", other_architecture)?;
         counts.add(&timed(&mut times, "twenty seconds of storm", storm)?);
         counts.add(&timed(&mut times, "kernels", all_kernels)?);
     }
@@ -138,14 +138,9 @@ fn storm() -> Result<Counts> {
         println!("test storm ... skipped: {reason}");
         return Ok(Counts { skipped: 1, ..Counts::default() });
     }
-    // Those of the emulated machines, which follow: a release would be built for this alone.
-    soak::with(&soak::Arguments { seconds: 20 }, &vm::guest::programs()?)?;
+    // What the tests have built: a release would be built for this alone.
+    soak::with(&soak::Arguments { seconds: 20 }, &workspace::target()?.join("debug"))?;
     Ok(Counts { passed: 1, ..Counts::default() })
-}
-
-/// Again two that leave a processor idle.
-fn other_machines() -> Result<()> {
-    beside(|| vm::guest::programs().map(drop), other_architecture)
 }
 
 fn other_architecture() -> Result<()> {

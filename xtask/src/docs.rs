@@ -6,11 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{command, setup, workspace};
+use crate::{command, setup, test, workspace};
 
 pub(crate) fn docs(check: bool) -> Result<()> {
     setup::build()?;
-    command::run(command::cargo().args(["build", "--quiet", "--package", "sensor"]))?;
+    command::run(test::build().args(["--quiet", "--bins"]))?;
     let fresh = tempfile::tempdir().context("create a temporary directory")?;
     command::capture(Command::new(workspace::sensor("debug")?).arg("docs").arg(fresh.path()))?;
     let written = fs::read_dir(fresh.path()).context("list what `sensor docs` wrote")?.count();

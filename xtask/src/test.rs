@@ -11,8 +11,12 @@ use serde_json::Value;
 
 use crate::{command, setup, workspace};
 
-/// The live tests, which no plain `cargo test` builds.
-const LIVE: [&str; 6] = ["--package", "sensor-tests", "--features", "live", "--test", "live"];
+/// All that tests run, in one choice of packages: another one would have other features of dependencies,
+/// and build these again.
+const ALL: [&str; 3] = ["--locked", "--features", "sensor-tests/live"];
+/// What runs without a kernel that takes programs.
+const OFFLINE: [&str; 4] = ["--lib", "--bins", "--test", "offline"];
+const LIVE: [&str; 2] = ["--test", "live"];
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Runs the tests whose name contains `filter`, and ends with a line that counts them all.
@@ -26,9 +30,10 @@ pub(crate) fn test(filter: Option<&str>) -> Result<bool> {
 pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
     setup::build()?;
     setup::servers()?;
-    let mut offline = command::cargo();
-    offline.args(["test", "--no-fail-fast"]).args(filter);
+    let mut offline = cargo_test();
+    offline.arg("--no-fail-fast").args(OFFLINE).args(filter);
     let mut counts = count(&mut offline)?;
+    counts.add(&count(cargo_test().arg("--doc").args(filter))?);
     match obstacle()? {
         None => counts.add(&live(filter)?),
         Some(reason) => counts.skipped += name_skipped(filter, &reason)?,
@@ -39,15 +44,28 @@ pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
 
 fn live(filter: Option<&str>) -> Result<Counts> {
     setup::live()?;
-    let mut live = command::cargo();
-    live.env("SENSOR_BIN", workspace::sensor("debug")?).arg("test").args(LIVE).args(filter);
+    let mut live = cargo_test();
+    live.env("SENSOR_BIN", workspace::sensor("debug")?).args(LIVE).args(filter);
     count(&mut live)
+}
+
+fn cargo_test() -> Command {
+    let mut cargo = command::cargo();
+    cargo.arg("test").args(ALL);
+    cargo
+}
+
+/// A build of what the tests are made of.
+pub(crate) fn build() -> Command {
+    let mut cargo = command::cargo();
+    cargo.arg("build").args(ALL);
+    cargo
 }
 
 /// Names every live test that `filter` picks, with the reason why it does not run.
 fn name_skipped(filter: Option<&str>, reason: &str) -> Result<usize> {
-    let mut list = command::cargo();
-    list.args(["test", "--quiet"]).args(LIVE).args(filter).args(["--", "--list", "--format=terse"]);
+    let mut list = cargo_test();
+    list.arg("--quiet").args(LIVE).args(filter).args(["--", "--list", "--format=terse"]);
     let names = command::capture(&mut list)?.stdout;
     let names = String::from_utf8_lossy(&names);
     let names: Vec<&str> = names.lines().filter_map(|line| line.strip_suffix(": test")).collect();
@@ -64,7 +82,7 @@ pub(crate) fn obstacle() -> Result<Option<String>> {
     if let Some(reason) = obstacle_in(&status, &lockdown, Path::new(BTF).exists()) {
         return Ok(Some(reason));
     }
-    command::run(command::cargo().args(["build", "--quiet", "--package", "sensor"]))?;
+    command::run(build().args(["--quiet", "--bins"]))?;
     let doctor = Command::new(workspace::sensor("debug")?)
         .args(["doctor", "--json"])
         .output()

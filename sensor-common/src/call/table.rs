@@ -54,6 +54,10 @@ const fn text(arg: u8, name: &'static str) -> Parameter {
     Parameter { name, what: What::Text(arg) }
 }
 
+const fn source(arg: u8, name: &'static str) -> Parameter {
+    Parameter { name, what: What::Source(arg) }
+}
+
 const fn address(at: u8, len: u8) -> Parameter {
     Parameter { name: "addr", what: What::Address { at, len } }
 }
@@ -108,6 +112,9 @@ pub const LOOK_UP: &[&str] = &[
     "mount_setattr",
 ];
 
+/// The same, by a name that the kernel has made of the text, beside other paths.
+pub const LOOK_UP_COPIES: &[&str] = &["quotactl"];
+
 #[rustfmt::skip]
 pub const CALLS: &[Row] = &[
     // Files.
@@ -149,10 +156,10 @@ pub const CALLS: &[Row] = &[
     row("fsetxattr", (190, 228, 7), File, Filter::All, &[RES, fd(0), text(1, "xattrname"), n(3, "size", Dec), n(4, "flags", Hex)]),
     row("removexattr", (197, 235, 14), File, Filter::All, &[RES, path(0, "path"), text(1, "xattrname")]),
     // Mounts and namespaces.
-    row("mount", (165, 21, 40), File, Filter::All, &[RES, text(0, "dev"), path(1, "dir"), text(2, "type"), n(3, "flags", MountFlags)]),
+    row("mount", (165, 21, 40), File, Filter::All, &[RES, source(0, "dev"), path(1, "dir"), text(2, "type"), n(3, "flags", MountFlags)]),
     row("umount2", (166, 52, 39), File, Filter::All, &[RES, path(0, "name"), n(1, "flags", UmountFlags)]),
     row("fsopen", (430, 430, 430), File, Filter::All, &[NEW_FD, text(0, "type"), n(1, "flags", Hex)]),
-    row("fsconfig", (431, 431, 431), File, Filter::All, &[RES, other(0, "fd"), n(1, "cmd", FsconfigCmd), text(2, "key")]),
+    row("fsconfig", (431, 431, 431), File, Filter::All, &[RES, other(0, "fd"), n(1, "cmd", FsconfigCmd), text(2, "key"), text(3, "value")]),
     row("fsmount", (432, 432, 432), File, Filter::All, &[NEW_FD, other(0, "fs_fd"), n(1, "flags", Hex), n(2, "attr_flags", Hex)]),
     row("fspick", (433, 433, 433), File, Filter::All, &[NEW_FD, dir(0, "dirfd"), at(1, 0, "path"), n(2, "flags", Hex)]),
     row("open_tree", (428, 428, 428), File, Filter::All, &[NEW_FD, dir(0, "dirfd"), at(1, 0, "path"), n(2, "flags", Hex)]),
@@ -166,7 +173,7 @@ pub const CALLS: &[Row] = &[
     row("reboot", (169, 88, 142), System, Filter::All, &[RES, n(0, "magic", Hex), n(1, "magic2", Hex), n(2, "cmd", Hex)]),
     row("kexec_load", (246, 283, 104), System, Filter::All, &[RES, n(0, "entry", Hex), n(1, "nr_segments", Dec), n(3, "flags", Hex)]),
     row("kexec_file_load", (320, -1, 294), System, Filter::All, &[RES, fd(0), other(1, "initrd_fd"), n(4, "flags", Hex)]),
-    row("quotactl", (179, 131, 60), System, Filter::All, &[RES, n(0, "cmd", Hex), text(1, "special"), n(2, "id", Dec)]),
+    row("quotactl", (179, 131, 60), System, Filter::All, &[RES, n(0, "cmd", Hex), path(1, "special"), n(2, "id", Dec)]),
     row("sethostname", (170, 74, 161), System, Filter::All, &[RES, text(0, "host"), n(1, "size", Dec)]),
     row("acct", (163, 51, 89), System, Filter::All, &[RES, path(0, "name")]),
     // Modules, BPF, tracing.

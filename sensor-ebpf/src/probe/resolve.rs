@@ -14,11 +14,14 @@
 use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use sensor_common::Kind;
-use sensor_common::call::{LOOKS_UP, Part};
+use sensor_common::call::{LOOK_UPS, LOOKS_UP_COPY, LOOKS_UP_SOURCE, Part};
 use sensor_common::path::{PATH_MAX, RESOLVED, TRUNCATED};
 use sensor_common::resolved::{ARGUMENTS, PATHS, RESOLVED_MAX, Resolved};
 
-use crate::kernel::{Location, dentry, file, file_path, path, vfsmount, vfsmount_root};
+use crate::kernel::{
+    Location, dentry, file, file_path, filename, filename_text, filename_user, path, vfsmount,
+    vfsmount_root,
+};
 use crate::maps::{PLANS, RESOLVED_BY_TASK};
 use crate::scope::{current_tid, current_wanted};
 use crate::submit::{Draft, clamp};
@@ -51,14 +54,21 @@ resolve! {
     path_chmod_fentry on "security_path_chmod": |ctx| Location::of(ctx.arg(0)), NOTHING;
     path_chown_fentry on "security_path_chown": |ctx| Location::of(ctx.arg(0)), NOTHING;
     path_chroot_fentry on "security_path_chroot": |ctx| Location::of(ctx.arg(0)), NOTHING;
-    // The first text is what is mounted, which need not be a path.
-    path_mount_fentry on "security_sb_mount": |ctx| NOTHING, Location::of(ctx.arg(1));
     path_umount_fentry on "security_sb_umount": |ctx| top_of(ctx.arg(0)), NOTHING;
     path_move_mount_fentry on "security_move_mount":
         |ctx| Location::of(ctx.arg(0)), Location::of(ctx.arg(1));
     // The call passes the new root first, the function has it second.
     path_pivot_root_fentry on "security_sb_pivotroot":
         |ctx| Location::of(ctx.arg(1)), Location::of(ctx.arg(0));
+}
+
+#[fentry(function = "security_sb_mount")]
+pub(crate) fn path_mount_fentry(ctx: FEntryContext) -> i32 {
+    if current_wanted() {
+        // The first text is what is mounted: it is looked up after this, if it is a path.
+        keep_found(ctx.arg(0), |_| Part::default(), |draft| walk(draft, Location::of(ctx.arg(1))));
+    }
+    0
 }
 
 #[fentry(function = "security_path_symlink")]
@@ -69,7 +79,7 @@ pub(crate) fn path_symlink_fentry(ctx: FEntryContext) -> i32 {
             let len = draft.kernel_str::<PATH_MAX>(ctx.arg(2)) as u32;
             Part { len, flags: 0 }
         };
-        keep_found(held, in_directory(ctx.arg(0), ctx.arg(1)));
+        keep_found(0, held, |draft| walk(draft, in_directory(ctx.arg(0), ctx.arg(1))));
     }
     0
 }
@@ -86,16 +96,36 @@ pub(crate) fn path_open_fexit(ctx: FExitContext) -> i32 {
 #[fexit(function = "filename_lookup")]
 pub(crate) fn lookup_fexit(ctx: FExitContext) -> i32 {
     // What is asked first is what most look-ups end at.
-    if is_looked_up() && ctx.arg::<i32>(5) == 0 && current_wanted() {
-        keep(Location::of(ctx.arg(3)), NOTHING);
+    let asked = look_ups();
+    if asked == 0 || ctx.arg::<i32>(5) != 0 || !current_wanted() {
+        return 0;
+    }
+    let (name, found) = (ctx.arg(1), Location::of(ctx.arg(3)));
+    if asked & LOOKS_UP_SOURCE != 0 {
+        keep_source(name, found);
+    } else if asked & LOOKS_UP_COPY == 0 || filename_user(name) == 0 {
+        keep(found, NOTHING);
     }
     0
 }
 
-/// Whether the current system call is about what it looks up.
+/// What is asked of what the current system call looks up, by the flags of its plan.
 #[inline(always)]
-fn is_looked_up() -> bool {
-    PLANS.get(Exit::inside(0).native_number()).is_some_and(|plan| plan.flags & LOOKS_UP != 0)
+fn look_ups() -> u8 {
+    PLANS.get(Exit::inside(0).native_number()).map_or(0, |plan| plan.flags & LOOK_UPS)
+}
+
+/// Of a call that mounts something, where that is: it looks up other paths as well, such as those of
+/// options, so that it is the look-up of the same text.
+#[inline(always)]
+fn keep_source(name: *const filename, location: Location) {
+    let Some(known) = found(&Exit::inside(0)) else { return };
+    let Some(mut draft) = Draft::borrow(Kind::Call) else { return };
+    if known.source == 0 || !draft.is_same(filename_text(name), known.source as *const u8) {
+        return draft.give_up();
+    }
+    put(&mut draft, known.source, |draft| walk(draft, location), |draft| copy(draft, known, 1));
+    draft.keep(&raw const RESOLVED_BY_TASK, current_tid());
 }
 
 /// Whether it is a negated errno, of which the kernel makes pointers.
@@ -121,23 +151,38 @@ fn top_of(mount: *const vfsmount) -> Location {
 
 #[inline(always)]
 fn keep(first: Location, second: Location) {
-    keep_found(|draft| walk(draft, first), second);
+    keep_found(0, |draft| walk(draft, first), |draft| walk(draft, second));
 }
 
 #[inline(always)]
-fn keep_found(first: impl FnOnce(&mut Draft) -> Part, second: Location) {
+fn keep_found(
+    source: u64,
+    first: impl FnOnce(&mut Draft) -> Part,
+    second: impl FnOnce(&mut Draft) -> Part,
+) {
     // Without room for it the path is what the passed text says.
     let Some(mut draft) = Draft::borrow(Kind::Call) else { return };
+    put(&mut draft, source, first, second);
+    draft.keep(&raw const RESOLVED_BY_TASK, current_tid());
+}
+
+#[inline(always)]
+fn put(
+    draft: &mut Draft,
+    source: u64,
+    first: impl FnOnce(&mut Draft) -> Part,
+    second: impl FnOnce(&mut Draft) -> Part,
+) {
     let exit = Exit::inside(0);
     // SAFETY: plain integers.
     let resolved = unsafe { draft.fixed::<Resolved>() };
     resolved.tid = current_tid();
     resolved.number = exit.number();
     resolved.arguments = arguments(&exit);
-    let paths = [first(&mut draft), walk(&mut draft, second)];
+    resolved.source = source;
+    let paths = [first(draft), second(draft)];
     // SAFETY: as above.
     unsafe { draft.fixed::<Resolved>() }.paths = paths;
-    draft.keep(&raw const RESOLVED_BY_TASK, current_tid());
 }
 
 #[inline(always)]

@@ -160,7 +160,8 @@ fn called(event: &Event<'_>, call: &Call<'_>, f: &mut Formatter<'_>) -> fmt::Res
             write!(f, "… ({} bytes)", value.len())?;
         }
     }
-    for path in call.paths().filter(|path| *path.path != *path.passed) {
+    let paths = call.source().into_iter().chain(call.paths());
+    for path in paths.filter(|path| *path.path != *path.passed) {
         write!(f, " ({})", text(&path.path))?;
     }
     result(call.result(), f)

@@ -49,6 +49,8 @@ pub struct Text<'a> {
     /// For a path: what it led to, from the root of the process's mount namespace; where the kernel
     /// side could not find that out, the text made absolute.
     pub path: Cow<'a, [u8]>,
+    /// The kernel looked it up, and that is what it found.
+    pub is_found: bool,
 }
 
 /// The parts of a record, still as they came.
@@ -71,20 +73,22 @@ impl<'a> Call<'a> {
         let directory = file.as_ref().filter(|_| plan.fd == WORKING_DIRECTORY);
         let text = |place: usize| {
             let passed = parts.texts[place];
-            if plan.bases[place] == NONE {
-                return Text { passed, path: Cow::Borrowed(passed) };
-            }
+            let found = |path| Text { passed, path: Cow::Owned(path), is_found: true };
+            let only = |path| Text { passed, path, is_found: false };
             if let Some(directory) = directory {
-                return Text { passed, path: Cow::Owned(directory.path.clone()) };
+                return found(directory.path.clone());
             }
             let base = from_components(parts.bases[place]);
             if record.bases[place].flags & RESOLVED != 0 {
-                return Text { passed, path: Cow::Owned(base) };
+                return found(base);
+            }
+            if plan.bases[place] == NONE {
+                return only(Cow::Borrowed(passed));
             }
             if is_io_uring {
                 return Text::default();
             }
-            Text { passed, path: rooted(&base, passed) }
+            only(rooted(&base, passed))
         };
         let texts = [text(0), text(1), text(2)];
         Self {
@@ -111,14 +115,18 @@ impl<'a> Call<'a> {
 
     /// The paths that were passed, in the order of the parameters.
     pub fn paths(&self) -> impl Iterator<Item = &Text<'a>> {
-        let is_text = |what: What| matches!(what, What::Path { .. } | What::Text(_));
-        self.row
-            .parameters
-            .iter()
-            .filter(move |one| is_text(one.what))
-            .zip(&self.texts)
-            .filter(|(one, _)| matches!(one.what, What::Path { .. }))
-            .map(|(_, text)| text)
+        self.texts_of(|what| matches!(what, What::Path { .. }))
+    }
+
+    /// What is mounted, if the kernel looked it up as a path.
+    pub fn source(&self) -> Option<&Text<'a>> {
+        let mut sources = self.texts_of(|what| matches!(what, What::Source(_)));
+        sources.next().filter(|source| source.is_found)
+    }
+
+    fn texts_of(&self, is: impl Fn(What) -> bool) -> impl Iterator<Item = &Text<'a>> {
+        let texts = self.row.parameters.iter().filter(|one| one.what.is_text()).zip(&self.texts);
+        texts.filter(move |(one, _)| is(one.what)).map(|(_, text)| text)
     }
 
     /// Number of the event's descriptor, -1 where it failed to come about.

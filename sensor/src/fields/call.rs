@@ -43,7 +43,7 @@ pub fn text(event: &Event<'_>, call: &Call<'_>, name: &str, out: &mut Vec<u8>) -
             Some(text) => out.extend_from_slice(&text.path),
             None => return false,
         },
-        What::Path { .. } | What::Text(_) => match call.text(name) {
+        What::Path { .. } | What::Text(_) | What::Source(_) => match call.text(name) {
             Some(text) => out.extend_from_slice(text.passed),
             None => return false,
         },
@@ -64,7 +64,9 @@ pub fn raw<'a>(call: &'a Call<'a>, name: &str) -> Option<Value<'a>> {
             Value::Number(int(call, arg).into())
         }
         What::Path { .. } if call.is_io_uring => Value::Bytes(&call.text(name)?.path),
-        What::Path { .. } | What::Text(_) => Value::Bytes(call.text(name)?.passed),
+        What::Path { .. } | What::Text(_) | What::Source(_) => {
+            Value::Bytes(call.text(name)?.passed)
+        }
         What::Data { .. } | What::Message(_) => Value::Bytes(call.data),
         What::WorkingDirectory => Value::Bytes(&call.file.as_ref()?.path),
         What::Address { .. } | What::Sender { .. } | What::Tuple => return None,

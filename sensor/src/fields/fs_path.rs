@@ -57,7 +57,7 @@ fn single<'a, 'b>(call: &'b Call<'a>) -> Option<&'b Text<'a>> {
 /// The two paths of a call that names two. What a symbolic link is to hold counts as one.
 fn pair<'a>(event: &'a Event<'a>) -> Option<(&'a Text<'a>, &'a Text<'a>)> {
     let Detail::Call(call) = &event.detail else { return None };
-    let mut paths = call.paths();
+    let mut paths = call.source().into_iter().chain(call.paths());
     let (first, second) = (paths.next()?, paths.next());
     match second {
         Some(second) => Some((first, second)),

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
+use sensor_common::call::Format;
 use sensor_common::call::table::CALLS;
-use sensor_common::call::{Format, What};
 use sensor_common::credentials::Call;
 
 use crate::event::Event;
@@ -66,9 +66,8 @@ pub fn raw_type(name: &str) -> Type {
 }
 
 fn is_text_of_call(name: &str) -> bool {
-    let is_text = |what: What| matches!(what, What::Path { .. } | What::Text(_));
     let parameters = CALLS.iter().flat_map(|row| row.parameters);
-    parameters.into_iter().any(|one| one.name == name && is_text(one.what))
+    parameters.into_iter().any(|one| one.name == name && one.what.is_text())
 }
 
 /// The number that the event's call returned.

@@ -6,7 +6,7 @@ use aya::maps::{Array, ProgramArray};
 use aya::programs::ProgramFd;
 use aya::{Btf, Ebpf};
 use sensor_common::call::table::CALLS;
-use sensor_common::call::{LOOKS_UP, Plan, Shape, WANTED};
+use sensor_common::call::{LOOK_UPS, Plan, Shape, WANTED};
 use sensor_common::syscall::{PACKED, Packed, SOCKETCALL, Syscall};
 
 use super::attach::attach_program;
@@ -137,7 +137,7 @@ impl Dispatcher {
             for number in self.filled.iter().filter(|number| !kept(number)) {
                 // What else is there stays right for a program that is reading it.
                 let mut plan = plans.get(number, 0)?.0;
-                plan.flags &= !(WANTED | LOOKS_UP);
+                plan.flags &= !(WANTED | LOOK_UPS);
                 plans.set(*number, Wire(plan), 0)?;
             }
             for (native, entry, _) in &programs {

@@ -2,7 +2,7 @@
 
 use sensor_common::Kind;
 use sensor_common::call::table::CALLS;
-use sensor_common::call::{Filter, NONE};
+use sensor_common::call::{Filter, LOOK_UPS, NONE, Row};
 use sensor_common::credentials;
 
 /// What somebody asks for.
@@ -95,7 +95,8 @@ impl Wanted {
 
     /// Whether some call is wanted that is about what it looks up, of which no security module is told.
     pub fn has_lookups(&self) -> bool {
-        CALLS.iter().enumerate().any(|(row, call)| call.looks_up() && self.has_call(row))
+        let looks_up = |call: &Row| call.plan(0).flags & LOOK_UPS != 0;
+        CALLS.iter().enumerate().any(|(row, call)| looks_up(call) && self.has_call(row))
     }
 
     /// Whether the call of this name is wanted.
@@ -128,6 +129,8 @@ mod tests {
         assert!(!wanted.has_paths() && !Wanted::identity().has_paths());
         assert!(wanted.add_call("fspick") && wanted.has_lookups() && !wanted.has_paths());
         assert!(wanted.add_call("unlink") && wanted.has_paths());
+        let mut mounts = Wanted::default();
+        assert!(mounts.add_call("mount") && mounts.has_paths() && mounts.has_lookups());
         assert!(wanted.has(Kind::Call));
         assert!(wanted.has_call_named("fspick") && !wanted.has_call_named("mkdir"));
         let all = Wanted::everything();

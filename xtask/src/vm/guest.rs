@@ -1,4 +1,5 @@
-//! What a guest boots into: busybox, the script that is its first process, and static programs of ours.
+//! What a guest boots into: busybox, the script that is its first process, and the programs that the host's
+//! tests run, with the libraries that they need.
 
 use std::fs;
 use std::io::BufWriter;
@@ -10,13 +11,12 @@ use serde_json::Value;
 
 use super::Task;
 use super::cpio::Cpio;
-use crate::command;
+use crate::{command, test};
 
 const BUSYBOX: &str = "/bin/busybox";
 /// Programs of this host that need its libraries, which go with them.
 const DYNAMIC: [&str; 3] = ["runc", "crun", "perl"];
 const INIT: &str = include_str!("init.sh");
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 const DIRECTORIES: [&str; 16] = [
     "bin",
     "dev",
@@ -51,7 +51,6 @@ const FILES: [(&str, u32, &str); 4] = [
 
 /// Writes the initial root file system for `task` to `initrd`.
 pub(crate) fn write(initrd: &Path, task: &Task) -> Result<()> {
-    let programs = if needs_programs(task) { build()? } else { Programs::default() };
     let file = fs::File::create(initrd).with_context(|| format!("create {}", initrd.display()))?;
     let mut cpio = Cpio::new(BufWriter::new(file));
     let while_writing = || format!("write {}", initrd.display());
@@ -69,12 +68,15 @@ pub(crate) fn write(initrd: &Path, task: &Task) -> Result<()> {
     cpio.file("init", 0o755, INIT.as_bytes()).with_context(while_writing)?;
     cpio.file("payload/command", 0o644, script(task).as_bytes()).with_context(while_writing)?;
     let mut files = vec![("bin/busybox".to_owned(), PathBuf::from(BUSYBOX))];
-    let ours = [
-        ("payload/live", programs.live),
-        ("payload/workload", programs.workload),
-        ("bin/sensor", programs.sensor),
-    ];
-    files.extend(ours.into_iter().filter_map(|(path, file)| Some((path.to_owned(), file?))));
+    let stripped = tempfile::tempdir().context("make a temporary directory")?;
+    if needs_programs(task) {
+        let Programs { live, sensor, workload } = build()?;
+        let ours = [("payload/live", live), ("payload/workload", workload), ("bin/sensor", sensor)];
+        for (path, program) in ours {
+            files.extend(libraries_of(&program)?);
+            files.push((path.to_owned(), strip(&program, stripped.path())?));
+        }
+    }
     for name in DYNAMIC {
         files.extend(with_libraries(name)?);
     }
@@ -93,10 +95,21 @@ fn with_libraries(name: &str) -> Result<Vec<(String, PathBuf)>> {
     let paths = ["/usr/bin", "/usr/sbin"].map(|directory| Path::new(directory).join(name));
     let program = paths.into_iter().find(|path| path.exists());
     let program = program.with_context(|| format!("{name} is not installed"))?;
-    let output = command::capture(Command::new("ldd").arg(&program))?;
-    let mut files = vec![(format!("bin/{name}"), program)];
-    files.extend(libraries(&String::from_utf8_lossy(&output.stdout)));
+    let mut files = libraries_of(&program)?;
+    files.push((format!("bin/{name}"), program));
     Ok(files)
+}
+
+fn libraries_of(program: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let output = command::capture(Command::new("ldd").arg(program))?;
+    Ok(libraries(&String::from_utf8_lossy(&output.stdout)).collect())
+}
+
+/// A copy without what debuggers want, which is most of it; the symbols stay, since profiles are tested.
+fn strip(program: &Path, to: &Path) -> Result<PathBuf> {
+    let copy = to.join(program.file_name().context("a program has no name")?);
+    command::capture(Command::new("strip").arg("--strip-debug").arg("-o").arg(&copy).arg(program))?;
+    Ok(copy)
 }
 
 /// The files in the output of `ldd`, which are where the guest has them too.
@@ -155,39 +168,24 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-#[derive(Default)]
 struct Programs {
-    live: Option<PathBuf>,
-    sensor: Option<PathBuf>,
-    workload: Option<PathBuf>,
+    live: PathBuf,
+    sensor: PathBuf,
+    workload: PathBuf,
 }
 
-/// Builds what runs in a guest, and runs on this host as well; the directory that it is in.
-pub(crate) fn programs() -> Result<PathBuf> {
-    let sensor = build()?.sensor.context("cargo did not build the sensor")?;
-    Ok(sensor.parent().context("the sensor is in no directory")?.to_owned())
-}
-
-/// Builds the live tests and the sensor without need of any library.
+/// Builds the live tests and the sensor, as the tests on the host do.
 fn build() -> Result<Programs> {
-    let mut cargo = command::cargo();
-    cargo
-        .args(["build", "--locked", "--profile", "guest", "--target", TARGET])
-        .args(["--package", "sensor", "--bin", "sensor"])
-        .args(["--package", "sensor-tests", "--features", "sensor-tests/live", "--test", "live"])
-        .args(["--bin", "workload"])
-        .args(["--message-format", "json-render-diagnostics", "--config"])
-        .arg(format!("target.{TARGET}.rustflags=[\"-Ctarget-feature=+crt-static\"]"));
+    let mut cargo = test::build();
+    cargo.args(["--bins", "--test", "live"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
     println!("$ {}", command::line(&cargo));
     let output = cargo.stderr(std::process::Stdio::inherit()).output().context("start cargo")?;
     ensure!(output.status.success(), "the programs for the guest did not compile");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let built = |target| executable(&messages, target);
-    let programs =
-        Programs { live: built("live"), sensor: built("sensor"), workload: built("workload") };
-    let all = [&programs.live, &programs.sensor, &programs.workload];
-    ensure!(all.iter().all(|program| program.is_some()), "cargo did not build all programs");
-    Ok(programs)
+    let built =
+        |target| executable(&messages, target).with_context(|| format!("cargo built no {target}"));
+    Ok(Programs { live: built("live")?, sensor: built("sensor")?, workload: built("workload")? })
 }
 
 /// The program that cargo's messages name for `target`.
