@@ -144,7 +144,7 @@ struct task_struct {
 struct task_struct___old { long state; } CORE;
 
 struct linux_binprm { struct file *file; const char *filename; } CORE;
-struct filename { const char *name; const char *uptr; } CORE;
+struct filename { const char *name; } CORE;
 
 struct in6_addr { u8 bytes[16]; };
 struct sock_common {
@@ -482,7 +482,6 @@ GET(bprm_file, linux_binprm, struct file *, file)
 GET(bprm_filename, linux_binprm, const char *, filename)
 
 GET(filename_text, filename, const char *, name)
-GET(filename_user, filename, unsigned long, uptr)
 
 GET(socket_sock, socket, struct sock *, sk)
 GET(sock_protocol, sock, u16, sk_protocol)

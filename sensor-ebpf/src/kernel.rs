@@ -180,7 +180,6 @@ getters! {
     bprm_filename(*const linux_binprm) -> *const u8;
 
     filename_text(*const filename) -> *const u8;
-    filename_user(*const filename) -> u64;
 
     socket_sock(*const socket) -> *const sock;
     sock_protocol(*const sock) -> u16;

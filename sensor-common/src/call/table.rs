@@ -112,8 +112,8 @@ pub const LOOK_UP: &[&str] = &[
     "mount_setattr",
 ];
 
-/// The same, by a name that the kernel has made of the text, beside other paths.
-pub const LOOK_UP_COPIES: &[&str] = &["quotactl"];
+/// The same, of what they look up last.
+pub const LOOK_UP_LAST: &[&str] = &["quotactl"];
 
 #[rustfmt::skip]
 pub const CALLS: &[Row] = &[

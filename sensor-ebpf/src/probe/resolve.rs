@@ -14,13 +14,12 @@
 use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use sensor_common::Kind;
-use sensor_common::call::{LOOK_UPS, LOOKS_UP_COPY, LOOKS_UP_SOURCE, Part};
+use sensor_common::call::{LOOK_UPS, LOOKS_UP_LAST, LOOKS_UP_SOURCE, Part};
 use sensor_common::path::{PATH_MAX, RESOLVED, TRUNCATED};
 use sensor_common::resolved::{ARGUMENTS, PATHS, RESOLVED_MAX, Resolved};
 
 use crate::kernel::{
-    Location, dentry, file, file_path, filename, filename_text, filename_user, path, vfsmount,
-    vfsmount_root,
+    Location, dentry, file, file_path, filename, filename_text, path, vfsmount, vfsmount_root,
 };
 use crate::maps::{PLANS, RESOLVED_BY_TASK};
 use crate::scope::{current_tid, current_wanted};
@@ -97,14 +96,20 @@ pub(crate) fn path_open_fexit(ctx: FExitContext) -> i32 {
 pub(crate) fn lookup_fexit(ctx: FExitContext) -> i32 {
     // What is asked first is what most look-ups end at.
     let asked = look_ups();
-    if asked == 0 || ctx.arg::<i32>(5) != 0 || !current_wanted() {
+    if asked == 0 || !current_wanted() {
         return 0;
     }
-    let (name, found) = (ctx.arg(1), Location::of(ctx.arg(3)));
+    let is_found = ctx.arg::<i32>(5) == 0;
+    let found = Location::of(ctx.arg(3));
     if asked & LOOKS_UP_SOURCE != 0 {
-        keep_source(name, found);
-    } else if asked & LOOKS_UP_COPY == 0 || filename_user(name) == 0 {
+        if is_found {
+            keep_source(ctx.arg(1), found);
+        }
+    } else if is_found {
         keep(found, NOTHING);
+    } else if asked & LOOKS_UP_LAST != 0 {
+        // What was found before is not what it is about.
+        forget();
     }
     0
 }
