@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{Cgroup, Sensor, wait_for};
 
 /// Containers, one after the other.
-const COUNT: usize = 20;
+const COUNT: usize = 8;
 /// A container ends when this is there, in the root that all have.
 const END: &str = "end";
 /// Longer than a look takes, on the slowest machine.
