@@ -11,11 +11,9 @@ use serde_json::Value;
 
 use crate::{command, setup, workspace};
 
-/// All that tests run, in one choice of packages: another one would have other features of dependencies,
-/// and build these again.
-const ALL: [&str; 3] = ["--locked", "--features", "sensor-tests/live"];
-/// What runs without a kernel that takes programs.
-const OFFLINE: [&str; 4] = ["--lib", "--bins", "--test", "offline"];
+/// Of the same packages as all other tests: another choice would have other features of dependencies, and
+/// build these again. No plain `cargo test` builds them.
+const WITH_LIVE: [&str; 2] = ["--features", "sensor-tests/live"];
 const LIVE: [&str; 2] = ["--test", "live"];
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -30,10 +28,9 @@ pub(crate) fn test(filter: Option<&str>) -> Result<bool> {
 pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
     setup::build()?;
     setup::servers()?;
-    let mut offline = cargo_test();
-    offline.arg("--no-fail-fast").args(OFFLINE).args(filter);
+    let mut offline = command::cargo();
+    offline.args(["test", "--locked", "--no-fail-fast"]).args(filter);
     let mut counts = count(&mut offline)?;
-    counts.add(&count(cargo_test().arg("--doc").args(filter))?);
     match obstacle()? {
         None => counts.add(&live(filter)?),
         Some(reason) => counts.skipped += name_skipped(filter, &reason)?,
@@ -44,28 +41,28 @@ pub(crate) fn all(filter: Option<&str>) -> Result<Counts> {
 
 fn live(filter: Option<&str>) -> Result<Counts> {
     setup::live()?;
-    let mut live = cargo_test();
-    live.env("SENSOR_BIN", workspace::sensor("debug")?).args(LIVE).args(filter);
+    let mut live = live_tests();
+    live.env("SENSOR_BIN", workspace::sensor("debug")?).args(filter);
     count(&mut live)
 }
 
-fn cargo_test() -> Command {
+fn live_tests() -> Command {
     let mut cargo = command::cargo();
-    cargo.arg("test").args(ALL);
+    cargo.args(["test", "--locked"]).args(WITH_LIVE).args(LIVE);
     cargo
 }
 
 /// A build of what the tests are made of.
 pub(crate) fn build() -> Command {
     let mut cargo = command::cargo();
-    cargo.arg("build").args(ALL);
+    cargo.args(["build", "--locked"]).args(WITH_LIVE);
     cargo
 }
 
 /// Names every live test that `filter` picks, with the reason why it does not run.
 fn name_skipped(filter: Option<&str>, reason: &str) -> Result<usize> {
-    let mut list = cargo_test();
-    list.arg("--quiet").args(LIVE).args(filter).args(["--", "--list", "--format=terse"]);
+    let mut list = live_tests();
+    list.arg("--quiet").args(filter).args(["--", "--list", "--format=terse"]);
     let names = command::capture(&mut list)?.stdout;
     let names = String::from_utf8_lossy(&names);
     let names: Vec<&str> = names.lines().filter_map(|line| line.strip_suffix(": test")).collect();
