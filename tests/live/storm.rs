@@ -124,8 +124,9 @@ fn what_stays_in_the_kernel_is_counted_to_the_last_open() {
     let filtered = number(" filtered");
     assert_eq!(seen, filtered + produced, "{balance}");
     assert_eq!(number(" delivered"), produced, "{balance}");
-    // Forks, execs and exits all leave the kernel, of the opens only those that fail.
-    let opens = records - 3 * (records / 12);
-    assert!(filtered >= opens && seen >= records, "{balance}");
+    // Forks, execs and exits all leave the kernel, of the opens only those that fail. Newer kernels do not run
+    // a program that they have preempted.
+    let (opens, missed) = (records - 3 * (records / 12), ended.missed());
+    assert!(filtered + missed >= opens && seen + missed >= records, "{balance}");
     println!("{balance}");
 }
