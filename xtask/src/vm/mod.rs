@@ -1,12 +1,12 @@
 //! `cargo xtask vm`: the live tests on other kernels, in emulated machines.
 //!
-//! A kernel comes from the distribution's package archive ([`kernel`]), and with the live tests,
-//! built static, and busybox ([`guest`]) it boots in QEMU ([`machine`]). Nothing of it is installed.
+//! A kernel comes from the distribution's package archive ([`kernel`]), and with the live tests
+//! and busybox ([`guest`]) it boots in QEMU ([`machine`]). Nothing of it is installed.
 
 pub(crate) mod archive;
 mod cpio;
 mod expected;
-pub(crate) mod guest;
+mod guest;
 mod kernel;
 mod machine;
 
