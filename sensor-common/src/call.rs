@@ -270,8 +270,8 @@ pub struct Plan {
     pub address_len: u8,
     pub data: u8,
     pub data_len: u8,
-    /// [`ADDRESS_LEN_BY_REFERENCE`], [`DATA_IS_MESSAGE`], [`LOOKS_UP`], [`LOOKS_UP_LAST`],
-    /// [`LOOKS_UP_SOURCE`] and [`WANTED`].
+    /// [`ADDRESS_LEN_BY_REFERENCE`], [`DATA_IS_MESSAGE`], [`LOOKS_UP`], [`LOOKS_UP_SOURCE`]
+    /// and [`WANTED`].
     pub flags: u8,
 }
 const _: () = assert!(size_of::<Plan>() == 24);
@@ -280,16 +280,14 @@ pub const NONE: u8 = 0xff;
 pub const WORKING_DIRECTORY: u8 = 0xfe;
 pub const ADDRESS_LEN_BY_REFERENCE: u8 = 1 << 0;
 pub const DATA_IS_MESSAGE: u8 = 1 << 1;
-/// No security module is told where its path led to: what the call looks up is.
+/// No security module is told where its path led to: what the call looks up last is.
 pub const LOOKS_UP: u8 = 1 << 2;
 /// Somebody wants the call.
 pub const WANTED: u8 = 1 << 3;
-/// The same, where the call looks up another path before it.
-pub const LOOKS_UP_LAST: u8 = 1 << 4;
 /// It may look up what it mounts.
-pub const LOOKS_UP_SOURCE: u8 = 1 << 5;
+pub const LOOKS_UP_SOURCE: u8 = 1 << 4;
 /// All that is asked of what a call looks up.
-pub const LOOK_UPS: u8 = LOOKS_UP | LOOKS_UP_LAST | LOOKS_UP_SOURCE;
+pub const LOOK_UPS: u8 = LOOKS_UP | LOOKS_UP_SOURCE;
 
 /// [`Filter`] as the number in [`Plan::filter`].
 pub mod filter {
@@ -353,15 +351,12 @@ impl Row {
         if self.looks_up() {
             plan.flags |= LOOKS_UP;
         }
-        if table::LOOK_UP_LAST.contains(&self.name) {
-            plan.flags |= LOOKS_UP_LAST;
-        }
         plan
     }
 
     /// Whether only what it looks up says where its path led to.
     pub fn looks_up(&self) -> bool {
-        table::LOOK_UP.contains(&self.name) || table::LOOK_UP_LAST.contains(&self.name)
+        table::LOOK_UP.contains(&self.name)
     }
 
     /// Which program handles it.

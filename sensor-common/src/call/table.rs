@@ -110,10 +110,8 @@ pub const LOOK_UP: &[&str] = &[
     "open_tree",
     "open_tree_attr",
     "mount_setattr",
+    "quotactl",
 ];
-
-/// The same, of what they look up last.
-pub const LOOK_UP_LAST: &[&str] = &["quotactl"];
 
 #[rustfmt::skip]
 pub const CALLS: &[Row] = &[

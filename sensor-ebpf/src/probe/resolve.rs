@@ -14,7 +14,7 @@
 use aya_ebpf::macros::{fentry, fexit};
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use sensor_common::Kind;
-use sensor_common::call::{LOOK_UPS, LOOKS_UP_LAST, LOOKS_UP_SOURCE, Part};
+use sensor_common::call::{LOOK_UPS, LOOKS_UP_SOURCE, Part};
 use sensor_common::path::{PATH_MAX, RESOLVED, TRUNCATED};
 use sensor_common::resolved::{ARGUMENTS, PATHS, RESOLVED_MAX, Resolved};
 
@@ -107,8 +107,8 @@ pub(crate) fn lookup_fexit(ctx: FExitContext) -> i32 {
         }
     } else if is_found {
         keep(found, NOTHING);
-    } else if asked & LOOKS_UP_LAST != 0 {
-        // What was found before is not what it is about.
+    } else {
+        // What was found before this, as the file of quotas, is not what it is about.
         forget();
     }
     0
